@@ -1,0 +1,151 @@
+//! The interface that every protocol implements.
+
+use remora_model::{Call, CaptureSource, Endpoint, FlowId, Timestamp, Transport};
+
+use crate::{Limits, Problem, Sink};
+
+/// Which side of the connection sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The side that asks.
+    Client,
+    /// The side that answers.
+    Server,
+}
+
+impl Role {
+    /// The other side.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// 0 for the client and 1 for the server, to index per-side state.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What a dissector did with the bytes it was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is done with that many bytes from the front; the rest is shown again, with more behind
+    /// it, when more has arrived. 0 means that the message is not complete yet.
+    Bytes(usize),
+    /// It is done with everything it was shown and does not want to see the next `n` bytes
+    /// either, such as the rest of a body beyond the payload limit. The engine counts them off,
+    /// whether they arrive or are missing, and then calls [`Dissector::skipped`].
+    AndSkip(u64),
+}
+
+/// How a direction of a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// An orderly end (FIN).
+    Closed,
+    /// A reset, from either side.
+    Reset,
+    /// The capture stopped, the flow was idle for too long, or its budget ran out.
+    Lost,
+}
+
+/// What a dissector may know and do while it looks at bytes.
+pub struct Context<'a> {
+    /// The flow being read.
+    pub flow: FlowId,
+    /// What carries it.
+    pub transport: Transport,
+    /// The side that asks.
+    pub client: Endpoint,
+    /// The side that answers.
+    pub server: Endpoint,
+    /// Where the bytes come from.
+    pub source: CaptureSource,
+    /// Budgets.
+    pub limits: &'a Limits,
+    /// Offset in the sender's stream of the first byte being shown, counted from the first byte
+    /// that was captured of that stream.
+    pub pos: u64,
+    pub(crate) times: Times<'a>,
+    pub(crate) sink: &'a mut dyn Sink,
+}
+
+/// Arrival times of the bytes being shown: ascending offsets into them, each with the time from
+/// which it holds. Never empty.
+#[derive(Clone, Copy)]
+pub(crate) struct Times<'a>(pub(crate) &'a [(usize, Timestamp)]);
+
+impl Context<'_> {
+    /// When the byte at `offset` of the shown bytes arrived; past their end, when the last did.
+    pub fn time_at(&self, offset: usize) -> Timestamp {
+        let times = self.times.0;
+        let i = times.partition_point(|&(from, _)| from <= offset);
+        times.get(i.saturating_sub(1)).map_or(Timestamp(0), |&(_, t)| t)
+    }
+
+    /// Hands over a finished call.
+    pub fn emit(&mut self, call: &Call<'_>) {
+        self.sink.call(call);
+    }
+
+    /// Counts something that could not be understood.
+    pub fn problem(&mut self, problem: Problem, bytes: u64) {
+        self.sink.problem(problem, bytes);
+    }
+}
+
+/// Reads the messages of one protocol from the two byte streams of one flow.
+///
+/// For a stream transport the engine shows each side's bytes in order, without repetitions. For
+/// datagrams each call of [`data`](Self::data) shows one whole datagram, and what is returned is
+/// ignored.
+pub trait Dissector: Send {
+    /// Looks at `bytes` from `role`: all that has arrived and was not taken yet.
+    ///
+    /// Must make progress in the end: the engine gives up on a message for which more than
+    /// [`Limits::message_bytes`] are waiting, and then calls [`gap`](Self::gap) for them.
+    fn data(&mut self, role: Role, bytes: &[u8], cx: &mut Context<'_>) -> Taken;
+
+    /// `len` bytes from `role` are missing at this point of its stream. Bytes shown before but
+    /// not taken are gone as well. The next bytes may begin anywhere in a message.
+    fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>);
+
+    /// The bytes asked for by [`Taken::AndSkip`] have passed; `missing` of them were never
+    /// captured, the others were.
+    fn skipped(&mut self, role: Role, missing: u64, cx: &mut Context<'_>);
+
+    /// Nothing more will come from `role`. `rest` is what had been shown and not taken.
+    fn end(&mut self, role: Role, rest: &[u8], how: Ending, cx: &mut Context<'_>);
+
+    /// Time has passed without traffic: report what has waited too long. Called now and then with
+    /// the capture's time, never with the clock of the machine.
+    fn tick(&mut self, now: Timestamp, cx: &mut Context<'_>) {
+        let _ = (now, cx);
+    }
+
+    /// True while a request is open or a message is half read. The engine sheds idle flows first.
+    fn is_busy(&self) -> bool;
+
+    /// Bytes of memory that it holds, for the budgets.
+    fn memory(&self) -> usize;
+}
+
+/// Placeholder that takes everything and reports nothing.
+pub(crate) struct Nothing;
+
+impl Dissector for Nothing {
+    fn data(&mut self, _: Role, bytes: &[u8], _: &mut Context<'_>) -> Taken {
+        Taken::Bytes(bytes.len())
+    }
+    fn gap(&mut self, _: Role, _: u64, _: &mut Context<'_>) {}
+    fn skipped(&mut self, _: Role, _: u64, _: &mut Context<'_>) {}
+    fn end(&mut self, _: Role, _: &[u8], _: Ending, _: &mut Context<'_>) {}
+    fn is_busy(&self) -> bool {
+        false
+    }
+    fn memory(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,18 @@
+//! HTTP/1.
+use remora_model::{Protocol, Transport};
+
+use crate::{Limits, Role, Verdict, detect::Entry};
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    protocol: Protocol::Http,
+    transports: &[Transport::Tcp],
+    probe,
+    resync: |_, _| None,
+    start: |_: &Limits, _| Box::new(crate::dissector::Nothing),
+};
+
+fn probe(_: &[u8], _: Transport) -> Verdict {
+    let _ = Role::Client;
+    Verdict::No
+}

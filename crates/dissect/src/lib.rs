@@ -1,0 +1,30 @@
+//! Packets in, calls out: a library with no I/O, no clock and no async.
+//!
+//! The path of a packet: [`packet`] finds addresses and payload in a frame, [`engine`] assigns it
+//! to a flow and puts the byte streams in order ([`tcp`]), a [`Dissector`] found by content
+//! ([`detect`]) reads messages from the streams and hands [`Call`](remora_model::Call)s to a
+//! [`Sink`].
+//!
+//! Invariants: nothing here panics on any input, allocates by a length it read from the wire,
+//! recurses without a bound, or asks what time it is. The same bytes give the same calls however
+//! they were split. What could not be understood is counted with a reason ([`Problem`]), and what
+//! was understood is kept.
+
+pub mod detect;
+pub mod dns;
+pub mod dissector;
+pub mod engine;
+pub mod file;
+pub mod http;
+pub mod limits;
+pub mod packet;
+pub mod problem;
+pub mod redis;
+pub mod sink;
+pub mod tcp;
+
+pub use detect::Verdict;
+pub use dissector::{Context, Dissector, Ending, Role, Taken};
+pub use limits::Limits;
+pub use problem::Problem;
+pub use sink::Sink;

@@ -1,0 +1,57 @@
+//! Budgets: every amount that outside data could make grow.
+
+use std::time::Duration;
+
+/// Bounds for one engine. An agent has one engine per shard and divides the totals among them.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of payload kept per direction of a call (`--payload-limit`).
+    pub payload: usize,
+    /// Bytes of one incomplete message that may wait to be understood.
+    pub message_bytes: usize,
+    /// Bytes of a direction that protocol detection looks at.
+    pub detect_bytes: usize,
+    /// Flows held at once.
+    pub flows: usize,
+    /// Out-of-order bytes held per direction of a flow.
+    pub flow_bytes: usize,
+    /// Bytes held by all flows together: reassembly, half-read messages, open requests.
+    pub total_bytes: usize,
+    /// Out-of-order pieces held per direction of a flow.
+    pub segments: usize,
+    /// Requests without a response held per flow.
+    pub pending: usize,
+    /// IP datagrams being put together at once.
+    pub fragments: usize,
+    /// How far a decoded body may exceed its encoded size.
+    pub expansion: usize,
+    /// A hole in a stream is given up once the other data has waited this long.
+    pub gap_wait: Duration,
+    /// A request is reported without its response after this long in silence (datagrams).
+    pub response_wait: Duration,
+    /// A flow without packets for this long is over.
+    pub idle: Duration,
+    /// How often a changing flow writes a row.
+    pub flow_interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            payload: 64 << 10,
+            message_bytes: 1 << 20,
+            detect_bytes: 4 << 10,
+            flows: 65_536,
+            flow_bytes: 4 << 20,
+            total_bytes: 128 << 20,
+            segments: 1_024,
+            pending: 1_024,
+            fragments: 1_024,
+            expansion: 100,
+            gap_wait: Duration::from_secs(1),
+            response_wait: Duration::from_secs(10),
+            idle: Duration::from_secs(300),
+            flow_interval: Duration::from_secs(5),
+        }
+    }
+}

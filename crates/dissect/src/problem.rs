@@ -1,0 +1,89 @@
+//! Everything that can keep bytes from becoming a call, by name.
+
+/// Why something was not understood or not kept. Counted, and shown by `remora status`, in
+/// coverage blocks and by `remora dissect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Problem {
+    /// A frame of a link type that is not read.
+    UnknownLink,
+    /// A frame or header shorter than its protocol demands, or cut by the snaplen.
+    ShortPacket,
+    /// Header fields that contradict each other.
+    BadPacket,
+    /// A frame that carries no IP, such as ARP. Not a fault.
+    NotIp,
+    /// An IP protocol other than TCP and UDP. Not a fault.
+    OtherTransport,
+    /// An IP fragment that could not be kept until its datagram was whole.
+    FragmentLost,
+    /// Bytes missing from a TCP stream.
+    StreamGap,
+    /// Out-of-order data beyond the flow's budget.
+    FlowBudget,
+    /// Data beyond the total budget.
+    TotalBudget,
+    /// A flow pushed out of the full flow table.
+    FlowEvicted,
+    /// A flow whose protocol was not recognised.
+    UnknownProtocol,
+    /// Bytes that do not fit the protocol found in the flow.
+    Malformed,
+    /// A message larger than what may be held while it is incomplete.
+    MessageTooLarge,
+    /// More open requests in one flow than may be held.
+    TooManyPending,
+    /// A body or text cut at the payload limit. Not a fault.
+    PayloadLimit,
+    /// A body whose content coding is broken, unknown, or expands beyond the ratio bound.
+    BadEncoding,
+}
+
+impl Problem {
+    /// Every problem.
+    pub const ALL: &'static [Self] = &[
+        Self::UnknownLink,
+        Self::ShortPacket,
+        Self::BadPacket,
+        Self::NotIp,
+        Self::OtherTransport,
+        Self::FragmentLost,
+        Self::StreamGap,
+        Self::FlowBudget,
+        Self::TotalBudget,
+        Self::FlowEvicted,
+        Self::UnknownProtocol,
+        Self::Malformed,
+        Self::MessageTooLarge,
+        Self::TooManyPending,
+        Self::PayloadLimit,
+        Self::BadEncoding,
+    ];
+
+    /// Stage and reason under which it is counted (see `CoverageRow`).
+    pub const fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::UnknownLink => ("packet", "unknown_link"),
+            Self::ShortPacket => ("packet", "short"),
+            Self::BadPacket => ("packet", "bad"),
+            Self::NotIp => ("packet", "not_ip"),
+            Self::OtherTransport => ("packet", "other_transport"),
+            Self::FragmentLost => ("packet", "fragment_lost"),
+            Self::StreamGap => ("reassembly", "gap"),
+            Self::FlowBudget => ("reassembly", "flow_budget"),
+            Self::TotalBudget => ("reassembly", "total_budget"),
+            Self::FlowEvicted => ("flow", "evicted"),
+            Self::UnknownProtocol => ("dissect", "unknown_protocol"),
+            Self::Malformed => ("dissect", "malformed"),
+            Self::MessageTooLarge => ("dissect", "message_too_large"),
+            Self::TooManyPending => ("dissect", "too_many_pending"),
+            Self::PayloadLimit => ("dissect", "payload_limit"),
+            Self::BadEncoding => ("dissect", "bad_encoding"),
+        }
+    }
+
+    /// True when something was lost or wrong, false when it is only worth knowing.
+    pub const fn is_loss(self) -> bool {
+        !matches!(self, Self::NotIp | Self::OtherTransport | Self::UnknownProtocol | Self::PayloadLimit)
+    }
+}

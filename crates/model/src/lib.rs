@@ -1,0 +1,25 @@
+//! The vocabulary that every part of Remora shares: what a call is, which fields it has, and
+//! how it is laid out in Arrow.
+//!
+//! This crate does no I/O and reads no clock. It has one source of names, the catalogue in
+//! [`field`]: the Arrow schema, the KFL types, the SQL columns, MCP `list_fields` and the field
+//! reference in the documentation are all made from it.
+
+pub mod batch;
+pub mod call;
+pub mod coverage;
+pub mod field;
+pub mod flow;
+pub mod protocol;
+pub mod row;
+pub mod schema;
+pub mod time;
+pub mod value;
+
+pub use call::{Call, CallId, CaptureSource, Endpoint, FlowId, Incomplete};
+pub use coverage::CoverageRow;
+pub use field::{FieldDef, FieldId, FieldType, Storage};
+pub use flow::{CloseReason, FlowRow, FlowState};
+pub use protocol::{Protocol, Transport};
+pub use time::Timestamp;
+pub use value::ValueRef;
