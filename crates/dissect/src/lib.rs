@@ -11,8 +11,8 @@
 //! was understood is kept.
 
 pub mod detect;
-pub mod dns;
 pub mod dissector;
+pub mod dns;
 pub mod engine;
 pub mod file;
 pub mod http;
