@@ -42,8 +42,11 @@ impl FieldType {
 pub enum Storage {
     /// A column.
     Stored,
-    /// A column that is read only when it is asked for by name: bodies.
-    StoredLate,
+    /// A column whose few values repeat, kept as a dictionary.
+    Repeating,
+    /// A column of bytes that is read only when it is asked for by name: bodies. Kept as bytes
+    /// because a body need not be text.
+    Late,
     /// Computed from columns by the store.
     Derived,
 }
@@ -154,33 +157,33 @@ catalogue! {
     ID "id" Int Call, Stored, "123456789", "identifies the call; stable until retention removes it";
     TS "ts" Time Both, Stored, "timestamp(\"2026-11-21T04:40:49Z\")", "time of the request's first byte, or of the flow's newest packet";
     TIMESTAMP "timestamp" Time Both, Derived, "now() - duration(\"5m\")", "the same as ts, by its KFL2 name";
-    PROTOCOL "protocol" Text Call, Stored, "\"http\"", "application protocol, lower case";
-    TRANSPORT "transport" Text Both, Stored, "\"tcp\"", "what carried it: tcp or udp";
-    SRC_IP "src.ip" Text Both, Stored, "\"10.0.53.101\"", "address of the client";
+    PROTOCOL "protocol" Text Call, Repeating, "\"http\"", "application protocol, lower case";
+    TRANSPORT "transport" Text Both, Repeating, "\"tcp\"", "what carried it: tcp or udp";
+    SRC_IP "src.ip" Text Both, Repeating, "\"10.0.53.101\"", "address of the client";
     SRC_PORT "src.port" Int Both, Stored, "43210", "port of the client";
-    DST_IP "dst.ip" Text Both, Stored, "\"192.168.1.1\"", "address of the server";
+    DST_IP "dst.ip" Text Both, Repeating, "\"192.168.1.1\"", "address of the server";
     DST_PORT "dst.port" Int Both, Stored, "8080", "port of the server";
-    SRC_NAME "src.name" Text Both, Stored, "\"curl\"", "best name of the client: pod, service, DNS name or process";
-    DST_NAME "dst.name" Text Both, Stored, "\"nginx\"", "best name of the server: pod, service, DNS name or process";
-    SRC_DNS "src.dns" Text Both, Stored, "\"client.example\"", "name by which DNS answers seen on the wire knew the client's address";
-    DST_DNS "dst.dns" Text Both, Stored, "\"db.example.com\"", "name by which DNS answers seen on the wire knew the server's address";
-    SRC_PROCESS "src.process" Text Both, Stored, "\"curl\"", "command name of the client's process, when it runs on the node";
-    DST_PROCESS "dst.process" Text Both, Stored, "\"nginx\"", "command name of the server's process, when it runs on the node";
+    SRC_NAME "src.name" Text Both, Repeating, "\"curl\"", "best name of the client: pod, service, DNS name or process";
+    DST_NAME "dst.name" Text Both, Repeating, "\"nginx\"", "best name of the server: pod, service, DNS name or process";
+    SRC_DNS "src.dns" Text Both, Repeating, "\"client.example\"", "name by which DNS answers seen on the wire knew the client's address";
+    DST_DNS "dst.dns" Text Both, Repeating, "\"db.example.com\"", "name by which DNS answers seen on the wire knew the server's address";
+    SRC_PROCESS "src.process" Text Both, Repeating, "\"curl\"", "command name of the client's process, when it runs on the node";
+    DST_PROCESS "dst.process" Text Both, Repeating, "\"nginx\"", "command name of the server's process, when it runs on the node";
     SRC_PID "src.pid" Int Both, Stored, "4242", "process id of the client in the node's pid namespace";
     DST_PID "dst.pid" Int Both, Stored, "80", "process id of the server in the node's pid namespace";
-    SRC_CONTAINER "src.container_id" Text Both, Stored, "\"3f4e...\"", "container of the client (64 hexadecimal digits)";
-    DST_CONTAINER "dst.container_id" Text Both, Stored, "\"3f4e...\"", "container of the server (64 hexadecimal digits)";
-    SRC_CGROUP "src.cgroup" Text Both, Stored, "\"/system.slice/nginx.service\"", "cgroup-v2 path of the client";
-    DST_CGROUP "dst.cgroup" Text Both, Stored, "\"/system.slice/nginx.service\"", "cgroup-v2 path of the server";
+    SRC_CONTAINER "src.container_id" Text Both, Repeating, "\"3f4e...\"", "container of the client (64 hexadecimal digits)";
+    DST_CONTAINER "dst.container_id" Text Both, Repeating, "\"3f4e...\"", "container of the server (64 hexadecimal digits)";
+    SRC_CGROUP "src.cgroup" Text Both, Repeating, "\"/system.slice/nginx.service\"", "cgroup-v2 path of the client";
+    DST_CGROUP "dst.cgroup" Text Both, Repeating, "\"/system.slice/nginx.service\"", "cgroup-v2 path of the server";
     PROCESS_NAME "process_name" Text Both, Derived, "\"nginx\"", "process of the server if it is on the node, else of the client";
     CONTAINER_ID "container_id" Text Both, Derived, "\"3f4e...\"", "container of the server if it is on the node, else of the client";
     LOCAL_PROCESS_NAME "local_process_name" Text Both, Derived, "\"nginx\"", "the same as process_name, by its KFL2 name";
     REMOTE_PROCESS_NAME "remote_process_name" Text Both, Derived, "\"curl\"", "process of the other side, when it is on the node as well";
     DNS_RESOLUTIONS "dns_resolutions" List Both, Derived, "\"db.example.com\" in dns_resolutions", "src.dns and dst.dns, without duplicates";
-    NODE_NAME "node_name" Text Both, Stored, "\"node-1\"", "node that captured it";
+    NODE_NAME "node_name" Text Both, Repeating, "\"node-1\"", "node that captured it";
     FLOW_ID "flow_id" Int Both, Stored, "77", "links calls to the flow they travelled in, within one node";
     CONN_ID "conn_id" Int Both, Derived, "77", "the same as flow_id, by its KFL2 name";
-    CAPTURE_SOURCE "capture_source" Text Both, Stored, "\"ebpf\"", "where the bytes came from: ebpf, ebpf_tls, af_packet or file";
+    CAPTURE_SOURCE "capture_source" Text Both, Repeating, "\"ebpf\"", "where the bytes came from: ebpf, ebpf_tls, af_packet or file";
     CAPTURE_BACKEND "capture_backend" Text Both, Derived, "\"ebpf\"", "capture_source without the distinction of TLS plaintext";
 
     // Every call.
@@ -188,7 +191,7 @@ catalogue! {
     TTLB "ttlb" Int Call, Stored, "9000", "microseconds from the request's first byte to the response's last byte";
     FAILED "failed" Bool Call, Stored, "failed", "true when the protocol says that the call failed";
     CLIENT_ERROR "client_error" Bool Call, Stored, "client_error", "true when the protocol blames the client, as HTTP does with 4xx";
-    INCOMPLETE "incomplete" Text Call, Stored, "\"no_response\"", "why the call is not whole: no_response, no_request, gap, truncated or reset";
+    INCOMPLETE "incomplete" Text Call, Repeating, "\"no_response\"", "why the call is not whole: no_response, no_request, gap, truncated or reset";
     TLS "tls" Bool Call, Derived, "tls", "true when the bytes were captured as TLS plaintext";
     HTTP "http" Bool Call, Derived, "http", "true for HTTP calls";
     DNS "dns" Bool Call, Derived, "dns", "true for DNS calls";
@@ -202,26 +205,26 @@ catalogue! {
 
     // HTTP (and the DNS rcode, which KFL2 users filter as status_code).
     STATUS_CODE "status_code" Int HttpAndDns, Stored, "500", "HTTP status, or the DNS response code";
-    METHOD "method" Text Of(Http), Stored, "\"GET\"", "HTTP method";
+    METHOD "method" Text Of(Http), Repeating, "\"GET\"", "HTTP method";
     URL "url" Text Of(Http), Stored, "\"/api/users?id=123\"", "request target as sent";
     PATH "path" Text Of(Http), Stored, "\"/api/users\"", "path of the request target, without the query";
-    HTTP_VERSION "http_version" Text Of(Http), Stored, "\"HTTP/1.1\"", "HTTP version of the request, else of the response";
-    HOST "host" Text Of(Http), Stored, "\"shop.example\"", "host asked for: from the target, else from the Host header";
+    HTTP_VERSION "http_version" Text Of(Http), Repeating, "\"HTTP/1.1\"", "HTTP version of the request, else of the response";
+    HOST "host" Text Of(Http), Repeating, "\"shop.example\"", "host asked for: from the target, else from the Host header";
     QUERY_STRING "query_string" Map Of(Http), Derived, "query_string[\"id\"] == \"123\"", "parameters of the query, decoded";
     REQUEST_HEADERS "request.headers" Map Of(Http), Stored, "request.headers[\"x-id\"] == \"7\"", "request headers; names in lower case, repeated ones joined by a comma and a space";
     RESPONSE_HEADERS "response.headers" Map Of(Http), Stored, "\"etag\" in response.headers", "response headers; names in lower case, repeated ones joined by a comma and a space";
     REQUEST_COOKIES "request.cookies" Map Of(Http), Derived, "request.cookies[\"session\"] != \"\"", "cookies that the client sent";
     RESPONSE_COOKIES "response.cookies" Map Of(Http), Derived, "\"token\" in response.cookies", "cookies that the server set";
-    REQUEST_BODY "request.body" Text Of(Http), StoredLate, "request.body.contains(\"error\")", "request body after decoding, up to the payload limit";
-    RESPONSE_BODY "response.body" Text Of(Http), StoredLate, "response.body.contains(\"error\")", "response body after decoding, up to the payload limit";
+    REQUEST_BODY "request.body" Text Of(Http), Late, "request.body.contains(\"error\")", "request body after decoding, up to the payload limit";
+    RESPONSE_BODY "response.body" Text Of(Http), Late, "response.body.contains(\"error\")", "response body after decoding, up to the payload limit";
     REQUEST_HEADERS_SIZE "request_headers_size" Int Of(Http), Stored, "300", "bytes of the request line and headers";
     REQUEST_BODY_SIZE "request_body_size" Int Of(Http), Stored, "1024", "bytes of the request body as transferred, without chunk framing, before decoding";
     RESPONSE_HEADERS_SIZE "response_headers_size" Int Of(Http), Stored, "200", "bytes of the status line and headers";
     RESPONSE_BODY_SIZE "response_body_size" Int Of(Http), Stored, "1024", "bytes of the response body as transferred, without chunk framing, before decoding";
     REQUEST_BODY_TRUNCATED "request_body_truncated" Bool Of(Http), Stored, "request_body_truncated", "true when request.body holds less than the whole body";
     RESPONSE_BODY_TRUNCATED "response_body_truncated" Bool Of(Http), Stored, "response_body_truncated", "true when response.body holds less than the whole body";
-    CONTENT_TYPE "content_type" Text Of(Http), Stored, "\"application/json\"", "media type of the response, else of the request, without parameters";
-    USER_AGENT "user_agent" Text Of(Http), Stored, "\"curl/8.5.0\"", "User-Agent header";
+    CONTENT_TYPE "content_type" Text Of(Http), Repeating, "\"application/json\"", "media type of the response, else of the request, without parameters";
+    USER_AGENT "user_agent" Text Of(Http), Repeating, "\"curl/8.5.0\"", "User-Agent header";
     TRACE_ID "trace_id" Text Of(Http), Stored, "\"4bf92f3577b34da6a3ce929d0e0e4736\"", "trace id from the traceparent, b3 or x-b3-traceid header";
     SPAN_ID "span_id" Text Of(Http), Stored, "\"00f067aa0ba902b7\"", "span id from the traceparent, b3 or x-b3-spanid header";
 
@@ -232,8 +235,8 @@ catalogue! {
     DNS_ANSWER_TYPES "dns_answer_types" List Of(Dns), Stored, "\"CNAME\" in dns_answer_types", "record types of dns_answers, in the same order";
     DNS_ANSWER_TTLS "dns_answer_ttls" List Of(Dns), Stored, "\"60\" in dns_answer_ttls", "times to live of dns_answers in seconds, in the same order";
     DNS_ID "dns_id" Int Of(Dns), Stored, "4660", "transaction id";
-    DNS_OPCODE "dns_opcode" Text Of(Dns), Stored, "\"QUERY\"", "operation: QUERY, NOTIFY, UPDATE, ...";
-    DNS_RCODE "dns_rcode" Text Of(Dns), Stored, "\"NXDOMAIN\"", "response code by name, extended codes included";
+    DNS_OPCODE "dns_opcode" Text Of(Dns), Repeating, "\"QUERY\"", "operation, for example QUERY, NOTIFY or UPDATE";
+    DNS_RCODE "dns_rcode" Text Of(Dns), Repeating, "\"NXDOMAIN\"", "response code by name, extended codes included";
     DNS_FLAGS "dns_flags" List Of(Dns), Stored, "\"tc\" in dns_flags", "flags of the response, else of the request: aa, tc, rd, ra, ad, cd, do";
     DNS_REQUEST "dns_request" Bool Of(Dns), Stored, "dns_request", "true when the query was seen";
     DNS_RESPONSE "dns_response" Bool Of(Dns), Stored, "dns_response", "true when the response was seen";
@@ -242,11 +245,11 @@ catalogue! {
     DNS_TOTAL_SIZE "dns_total_size" Int Of(Dns), Derived, "153", "dns_request_length + dns_response_length";
 
     // Redis.
-    REDIS_TYPE "redis_type" Text Of(Redis), Stored, "\"GET\"", "command verb, upper case, with its subcommand where it has one; for a push its kind";
+    REDIS_TYPE "redis_type" Text Of(Redis), Repeating, "\"GET\"", "command verb, upper case, with its subcommand where it has one; for a push its kind";
     REDIS_COMMAND "redis_command" Text Of(Redis), Stored, "\"GET session:1234\"", "command line, up to the payload limit; secrets of AUTH and HELLO replaced";
     REDIS_KEY "redis_key" Text Of(Redis), Stored, "\"session:1234\"", "first key or channel of the command, up to 64 bytes";
-    REDIS_REPLY "redis_reply" Text Of(Redis), StoredLate, "redis_reply.contains(\"PONG\")", "reply rendered as text, up to the payload limit";
-    REDIS_REPLY_TYPE "redis_reply_type" Text Of(Redis), Stored, "\"bulk\"", "type of the reply: simple, error, int, bulk, array, null, map, set, double, bool, bignum, verbatim or push";
+    REDIS_REPLY "redis_reply" Text Of(Redis), Late, "redis_reply.contains(\"PONG\")", "reply rendered as text, up to the payload limit";
+    REDIS_REPLY_TYPE "redis_reply_type" Text Of(Redis), Repeating, "\"bulk\"", "type of the reply: simple, error, int, bulk, array, null, map, set, double, bool, bignum, verbatim or push";
     REDIS_ERROR "redis_error" Text Of(Redis), Stored, "\"WRONGTYPE ...\"", "error text of the reply";
     REDIS_REQUEST_SIZE "redis_request_size" Int Of(Redis), Derived, "32", "bytes of the request";
     REDIS_RESPONSE_SIZE "redis_response_size" Int Of(Redis), Derived, "5", "bytes of the response";
@@ -254,8 +257,8 @@ catalogue! {
 
     // Flows.
     FIRST_SEEN "first_seen" Time Flow, Stored, "timestamp(\"2026-11-21T04:40:49Z\")", "time of the flow's first packet";
-    CONN_STATE "conn_state" Text Flow, Stored, "\"open\"", "open, in_progress or closed";
-    CLOSE_REASON "close_reason" Text Flow, Stored, "\"reset\"", "how it ended: fin, reset, idle, evicted or capture_end";
+    CONN_STATE "conn_state" Text Flow, Repeating, "\"open\"", "open, in_progress or closed";
+    CLOSE_REASON "close_reason" Text Flow, Repeating, "\"reset\"", "how it ended: fin, reset, idle, evicted or capture_end";
     SRC_PACKETS "src.packets" Int Flow, Stored, "12", "packets from the client";
     SRC_BYTES "src.bytes" Int Flow, Stored, "4096", "IP bytes from the client";
     DST_PACKETS "dst.packets" Int Flow, Stored, "10", "packets from the server";

@@ -16,10 +16,12 @@ pub mod schema;
 pub mod time;
 pub mod value;
 
+pub use batch::{BatchSet, Side, Sides, TableBatch};
 pub use call::{Call, CallId, CaptureSource, Endpoint, FlowId, Incomplete};
 pub use coverage::CoverageRow;
 pub use field::{FieldDef, FieldId, FieldType, Storage};
 pub use flow::{CloseReason, FlowRow, FlowState};
 pub use protocol::{Protocol, Transport};
+pub use schema::Table;
 pub use time::Timestamp;
 pub use value::ValueRef;

@@ -1,0 +1,188 @@
+//! One column's builder.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, MapBuilder,
+    StringBuilder, TimestampNanosecondBuilder,
+};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+
+use super::dictionary::DictionaryColumn;
+use crate::{Timestamp, ValueRef};
+
+enum Builder {
+    Bool(BooleanBuilder),
+    Int(Int64Builder),
+    Time(TimestampNanosecondBuilder),
+    Repeating(DictionaryColumn),
+    Text(StringBuilder),
+    Bytes(BinaryBuilder),
+    List(ListBuilder<StringBuilder>),
+    Map(MapBuilder<StringBuilder, StringBuilder>),
+}
+
+/// A builder and the bytes that it grew by since they were last asked for.
+pub(super) struct Column {
+    builder: Builder,
+    growth: usize,
+}
+
+impl Column {
+    pub(super) fn new(ty: &DataType) -> Self {
+        let builder = match ty {
+            DataType::Boolean => Builder::Bool(BooleanBuilder::new()),
+            DataType::Int64 => Builder::Int(Int64Builder::new()),
+            DataType::Timestamp(..) => Builder::Time(TimestampNanosecondBuilder::new()),
+            DataType::Dictionary(..) => Builder::Repeating(DictionaryColumn::new()),
+            DataType::Binary => Builder::Bytes(BinaryBuilder::new()),
+            DataType::List(..) => Builder::List(ListBuilder::new(StringBuilder::new())),
+            DataType::Map(..) => {
+                Builder::Map(MapBuilder::new(None, StringBuilder::new(), StringBuilder::new()))
+            }
+            _ => Builder::Text(StringBuilder::new()),
+        };
+        Self { builder, growth: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.builder {
+            Builder::Bool(b) => b.len(),
+            Builder::Int(b) => b.len(),
+            Builder::Time(b) => b.len(),
+            Builder::Repeating(b) => b.len(),
+            Builder::Text(b) => b.len(),
+            Builder::Bytes(b) => b.len(),
+            Builder::List(b) => b.len(),
+            Builder::Map(b) => b.len(),
+        }
+    }
+
+    pub(super) fn take_growth(&mut self) -> usize {
+        std::mem::take(&mut self.growth)
+    }
+
+    pub(super) fn null(&mut self) {
+        match &mut self.builder {
+            Builder::Bool(b) => b.append_null(),
+            Builder::Int(b) => b.append_null(),
+            Builder::Time(b) => b.append_null(),
+            Builder::Repeating(b) => b.null(),
+            Builder::Text(b) => b.append_null(),
+            Builder::Bytes(b) => b.append_null(),
+            Builder::List(b) => b.append_null(),
+            // Cannot fail: keys and values are always appended in pairs.
+            Builder::Map(b) => _ = b.append(false),
+        }
+    }
+
+    pub(super) fn time(&mut self, t: Timestamp) {
+        match &mut self.builder {
+            Builder::Time(b) => b.append_value(t.nanos()),
+            _ => self.mismatch(),
+        }
+    }
+
+    pub(super) fn ip(&mut self, ip: IpAddr) {
+        match &mut self.builder {
+            Builder::Repeating(b) => self.growth += b.append_ip(ip),
+            _ => self.mismatch(),
+        }
+    }
+
+    pub(super) fn set(&mut self, value: ValueRef<'_>) {
+        match (&mut self.builder, value) {
+            (Builder::Bool(b), ValueRef::Bool(v)) => b.append_value(v),
+            (Builder::Int(b), ValueRef::Int(v)) => b.append_value(v),
+            (Builder::Repeating(b), ValueRef::Text(v)) => self.growth += b.append(&text(v)),
+            (Builder::Text(b), ValueRef::Text(v)) => {
+                b.append_value(text(v));
+                self.growth += v.len();
+            }
+            (Builder::Bytes(b), ValueRef::Text(v)) => {
+                b.append_value(v);
+                self.growth += v.len();
+            }
+            (Builder::List(b), ValueRef::List(items)) => {
+                for item in items {
+                    b.values().append_value(text(item));
+                    self.growth += item.len() + 4;
+                }
+                b.append(true);
+            }
+            (Builder::Map(b), ValueRef::Map(pairs)) => self.growth += append_map(b, pairs),
+            _ => self.mismatch(),
+        }
+    }
+
+    /// A dissector gave a value of another type than the catalogue says.
+    fn mismatch(&mut self) {
+        debug_assert!(false, "a value does not have the type of its field");
+        self.null();
+    }
+
+    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        Ok(match &mut self.builder {
+            Builder::Bool(b) => Arc::new(b.finish()),
+            Builder::Int(b) => Arc::new(b.finish()),
+            Builder::Time(b) => Arc::new(b.finish()),
+            Builder::Repeating(b) => b.finish()?,
+            Builder::Text(b) => Arc::new(b.finish()),
+            Builder::Bytes(b) => Arc::new(b.finish()),
+            Builder::List(b) => Arc::new(b.finish()),
+            Builder::Map(b) => Arc::new(b.finish()),
+        })
+    }
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// Appends pairs, a repeated key once with its values joined; the bytes added.
+fn append_map(b: &mut MapBuilder<StringBuilder, StringBuilder>, pairs: &[(&[u8], &[u8])]) -> usize {
+    let mut growth = 8;
+    let repeats = may_repeat(pairs);
+    for (i, &(key, value)) in pairs.iter().enumerate() {
+        if repeats && pairs[..i].iter().any(|&(k, _)| k == key) {
+            continue;
+        }
+        b.keys().append_value(text(key));
+        growth += key.len() + value.len() + 8;
+        let mut joined = text(value);
+        if repeats {
+            // RFC 9110 section 5.3; Cookie has a separator of its own (RFC 9113 section 8.2.3).
+            let separator = if key == b"cookie" { "; " } else { ", " };
+            for &(_, more) in pairs[i + 1..].iter().filter(|&&(k, _)| k == key) {
+                let whole = joined.to_mut();
+                whole.push_str(separator);
+                whole.push_str(&text(more));
+                growth += more.len() + separator.len();
+            }
+        }
+        b.values().append_value(joined);
+    }
+    // Cannot fail: keys and values were appended in pairs.
+    _ = b.append(true);
+    growth
+}
+
+/// False when no key can occur twice. Looks at a few bits of each key, so that the usual header
+/// block is judged without comparing every name with every other.
+fn may_repeat(pairs: &[(&[u8], &[u8])]) -> bool {
+    let mut seen = 0u128;
+    pairs.iter().any(|(key, _)| {
+        let bytes = [
+            key.len(),
+            usize::from(key.first().copied().unwrap_or(0)),
+            usize::from(key.last().copied().unwrap_or(0)),
+        ];
+        let bit = 1u128 << ((bytes[0] * 31 + bytes[1] * 7 + bytes[2]) % 128);
+        let taken = seen & bit != 0;
+        seen |= bit;
+        taken
+    })
+}
