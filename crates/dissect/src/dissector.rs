@@ -36,7 +36,8 @@ pub enum Taken {
     Bytes(usize),
     /// It is done with everything it was shown and does not want to see the next `n` bytes
     /// either, such as the rest of a body beyond the payload limit. The engine counts them off,
-    /// whether they arrive or are missing, and then calls [`Dissector::skipped`].
+    /// whether they arrive or are missing, and then calls [`Dissector::skipped`]. `u64::MAX`
+    /// means all that will ever come: the rest of the stream is of no interest.
     AndSkip(u64),
 }
 
@@ -115,6 +116,16 @@ pub trait Dissector: Send {
     /// The bytes asked for by [`Taken::AndSkip`] have passed; `missing` of them were never
     /// captured, the others were.
     fn skipped(&mut self, role: Role, missing: u64, cx: &mut Context<'_>);
+
+    /// Asked right after [`gap`](Self::gap): is it known where in a message the stream stands, as
+    /// in a body of known length that reaches beyond the gap? If so the next bytes are shown as
+    /// they come. If not, the engine looks for the beginning of a message with
+    /// [`Entry::resync`](crate::detect::Entry::resync), reports what it passed over as another
+    /// gap, and shows the bytes from there.
+    fn in_sync(&self, role: Role) -> bool {
+        let _ = role;
+        false
+    }
 
     /// Nothing more will come from `role`. `rest` is what had been shown and not taken.
     fn end(&mut self, role: Role, rest: &[u8], how: Ending, cx: &mut Context<'_>);

@@ -25,6 +25,8 @@ pub mod tcp;
 
 pub use detect::Verdict;
 pub use dissector::{Context, Dissector, Ending, Role, Taken};
+pub use engine::{Engine, EngineStats, FlowIds};
 pub use limits::Limits;
+pub use packet::LinkType;
 pub use problem::Problem;
 pub use sink::Sink;

@@ -17,8 +17,13 @@ pub enum Problem {
     OtherTransport,
     /// An IP fragment that could not be kept until its datagram was whole.
     FragmentLost,
+    /// A datagram whose IP fragments overlap: dropped whole, as RFC 5722 demands.
+    FragmentOverlap,
     /// Bytes missing from a TCP stream.
     StreamGap,
+    /// Bytes passed over in search of the beginning of a message, after a gap or in a connection
+    /// that was joined in the middle.
+    Unsynced,
     /// Out-of-order data beyond the flow's budget.
     FlowBudget,
     /// Data beyond the total budget.
@@ -48,7 +53,9 @@ impl Problem {
         Self::NotIp,
         Self::OtherTransport,
         Self::FragmentLost,
+        Self::FragmentOverlap,
         Self::StreamGap,
+        Self::Unsynced,
         Self::FlowBudget,
         Self::TotalBudget,
         Self::FlowEvicted,
@@ -69,7 +76,9 @@ impl Problem {
             Self::NotIp => ("packet", "not_ip"),
             Self::OtherTransport => ("packet", "other_transport"),
             Self::FragmentLost => ("packet", "fragment_lost"),
+            Self::FragmentOverlap => ("packet", "fragment_overlap"),
             Self::StreamGap => ("reassembly", "gap"),
+            Self::Unsynced => ("dissect", "unsynced"),
             Self::FlowBudget => ("reassembly", "flow_budget"),
             Self::TotalBudget => ("reassembly", "total_budget"),
             Self::FlowEvicted => ("flow", "evicted"),

@@ -1,0 +1,6 @@
+//! A sequence of packets of a few flows.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|_data: &[u8]| {});
