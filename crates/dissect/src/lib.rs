@@ -15,6 +15,7 @@ pub mod dissector;
 pub mod dns;
 pub mod engine;
 pub mod file;
+pub mod harness;
 pub mod http;
 pub mod limits;
 pub mod packet;
