@@ -1,0 +1,145 @@
+//! `cargo xtask setup`: installs what building, running and testing need, and nothing that is there.
+//!
+//! Everything is looked for by what it does (a program on the PATH, a C program that compiles), so
+//! a machine that has it from elsewhere is left alone, and the second run does nothing.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::args::Args;
+use crate::packages::{Manager, Names};
+use crate::run::{Run, which};
+use crate::toolchain;
+
+/// Something the system must have.
+struct Need {
+    what: &'static str,
+    /// Programs that show that it is there; a C compiler is tried instead.
+    programs: &'static [&'static str],
+    names: Names,
+}
+
+/// What the build needs: a C toolchain, for zstd, aws-lc and bpf-linker.
+const BUILD: &[Need] = &[Need {
+    what: "C and C++ compilers",
+    programs: &["cc", "c++", "make"],
+    names: Names {
+        apt: "build-essential",
+        dnf: "gcc gcc-c++ make",
+        pacman: "base-devel",
+        apk: "build-base linux-headers",
+    },
+}];
+
+/// What the tests need: the servers and clients whose traffic is captured, and the tools whose
+/// answers Remora's are compared with.
+const TESTS: &[Need] = &[
+    Need {
+        what: "nginx",
+        programs: &["nginx"],
+        names: Names { apt: "nginx-light|nginx", ..Names::same("nginx") },
+    },
+    Need { what: "wrk", programs: &["wrk"], names: Names::same("wrk") },
+    Need { what: "tcpdump", programs: &["tcpdump"], names: Names::same("tcpdump") },
+    Need {
+        what: "tshark",
+        programs: &["tshark"],
+        names: Names { dnf: "wireshark-cli", pacman: "wireshark-cli", ..Names::same("tshark") },
+    },
+    Need {
+        what: "Redis",
+        programs: &["redis-server", "redis-cli"],
+        names: Names { apt: "redis-server redis-tools", ..Names::same("redis") },
+    },
+    Need {
+        what: "dnsmasq",
+        programs: &["dnsmasq"],
+        names: Names { apt: "dnsmasq-base", ..Names::same("dnsmasq") },
+    },
+    Need {
+        what: "dig",
+        programs: &["dig"],
+        names: Names { apt: "bind9-dnsutils|dnsutils", dnf: "bind-utils", pacman: "bind", apk: "bind-tools" },
+    },
+    Need { what: "curl", programs: &["curl"], names: Names::same("curl") },
+    Need { what: "ip", programs: &["ip"], names: Names { dnf: "iproute", ..Names::same("iproute2") } },
+    Need { what: "Node.js", programs: &["node"], names: Names::same("nodejs") },
+    Need {
+        what: "Python",
+        programs: &["python3"],
+        names: Names { pacman: "python", ..Names::same("python3") },
+    },
+];
+
+pub(crate) fn command(root: &Path, mut args: Args) -> Result<()> {
+    let tests = args.flag("--tests");
+    args.finish()?;
+    setup(root, tests)
+}
+
+/// Installs what is missing for the build, and for the tests as well when `tests` is set.
+pub(crate) fn setup(root: &Path, tests: bool) -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        bail!("Remora captures with eBPF and builds on Linux only");
+    }
+    let needs = BUILD.iter().chain(if tests { TESTS } else { &[] });
+    let missing: Vec<&Need> = needs.filter(|need| !need.is_met()).collect();
+    let mut changed = !missing.is_empty();
+    if changed {
+        install_packages(&missing)?;
+    }
+    if tests {
+        changed |= install_components()?;
+    }
+    changed |= toolchain::install(root)?;
+    eprintln!("setup: {}", if changed { "done" } else { "everything is here" });
+    Ok(())
+}
+
+fn install_packages(missing: &[&Need]) -> Result<()> {
+    let list = || missing.iter().map(|need| need.what).collect::<Vec<_>>().join(", ");
+    eprintln!("setup: missing: {}", list());
+    let manager = Manager::find()
+        .with_context(|| format!("no apt, dnf, pacman or apk here; install by hand: {}", list()))?;
+    let names: Vec<Names> = missing.iter().map(|need| need.names).collect();
+    manager.install(&names)?;
+    match missing.iter().find(|need| !need.is_met()) {
+        Some(need) => bail!("{} is still missing after its packages were installed", need.what),
+        None => Ok(()),
+    }
+}
+
+/// rustfmt and clippy of the toolchain in use, which rustup's minimal profile leaves out.
+fn install_components() -> Result<bool> {
+    let tools = [("rustfmt", "fmt"), ("clippy", "clippy")];
+    let missing =
+        tools.iter().filter(|(_, command)| !Run::new("cargo").args([command, "--version"]).succeeds());
+    let missing: Vec<&str> = missing.map(|(component, _)| *component).collect();
+    if !missing.is_empty() {
+        Run::new("rustup").args(["component", "add"]).args(&missing).run()?;
+    }
+    Ok(!missing.is_empty())
+}
+
+impl Need {
+    fn is_met(&self) -> bool {
+        let found = self.programs.iter().all(|program| which(program).is_some());
+        found && (!self.programs.contains(&"cc") || c_compiles())
+    }
+}
+
+/// Whether `cc` finds the C library's headers: a compiler alone comes without them.
+fn c_compiles() -> bool {
+    let mut cc = Run::new("cc").args(["-x", "c", "-fsyntax-only", "-"]).command();
+    let child = cc.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let Ok(mut child) = child else { return false };
+    if let Some(mut stdin) = child.stdin.take() {
+        use std::io::Write as _;
+        // A compiler that ends early also ends with an error.
+        let _ =
+            stdin.write_all(b"#include <stdlib.h>\n#include <linux/types.h>\nint main(void) { return 0; }\n");
+    }
+    child.wait().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,108 @@
+//! `cargo xtask test`: every layer of tests, one line at the end.
+//!
+//! The workspace's tests are compiled once with the product's profile and then run binary by
+//! binary, so that one that hangs or aborts does not hide the others. A test that cannot run on
+//! this machine prints `SKIPPED: name: reason`; it is counted as skipped, never as passed.
+
+mod binaries;
+mod libtest;
+mod report;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::args::{Args, UsageError};
+use crate::run::{self, Run};
+use crate::{ebpf, lint, product, setup, tidy};
+use binaries::Binary;
+use report::{Outcome, Report};
+
+/// The package whose tests drive the real binary, with live eBPF, as root.
+const END_TO_END: &str = "remora-tests";
+
+/// After this long a test binary is taken for hung and killed.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
+    let quick = args.flag("--quick");
+    let words = args.positional()?;
+    if words.len() > 1 {
+        return Err(UsageError(format!("one filter at most, not also `{}`", words[1])).into());
+    }
+    let filter = words.first().map(String::as_str);
+
+    setup::setup(root, !quick)?;
+    let mut report = Report::default();
+    if filter.is_none() {
+        report.layer("tidy", || tidy_layer(root));
+    }
+    if !report.layer("ebpf", || step("the eBPF object builds", ebpf::build(root).map(drop))) {
+        // Nothing that contains the object can be built.
+        return Ok(report.finish());
+    }
+    if filter.is_none() && !quick {
+        report.layer("lint", || {
+            let mut outcome = step("clippy", lint::clippy(root).run());
+            outcome.add(step("rustdoc", lint::rustdoc(root).run()));
+            outcome
+        });
+    }
+    let mut binaries = Vec::new();
+    report.layer("build", || match product::build(root).and_then(|_| binaries::build(root)) {
+        Ok(built) => {
+            binaries = built;
+            Outcome::default()
+        }
+        Err(error) => Outcome::failure("the workspace's tests build", &format!("{error:#}")),
+    });
+    for binary in binaries.iter().filter(|binary| binary.package != END_TO_END) {
+        report.layer(&binary.title(), || binary.run(filter, &[], LIMIT));
+    }
+    if !quick {
+        report.layer("doc tests", || doc_tests(root, filter));
+        for binary in binaries.iter().filter(|binary| binary.package == END_TO_END) {
+            report.layer(&binary.title(), || end_to_end(binary, filter));
+        }
+    } else if filter.is_none() {
+        println!("left out by --quick: lint, documentation tests, end-to-end tests");
+    }
+    Ok(report.finish())
+}
+
+fn step(name: &str, result: Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::success(),
+        Err(error) => Outcome::failure(name, &format!("{error:#}")),
+    }
+}
+
+fn tidy_layer(root: &Path) -> Outcome {
+    let mut outcome = Outcome::default();
+    for (check, problems) in tidy::check(root) {
+        if problems.is_empty() {
+            outcome.add(Outcome::success());
+        } else {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            outcome.add(Outcome::failure(&format!("tidy: {check}"), &lines.join("\n")));
+        }
+    }
+    outcome
+}
+
+fn doc_tests(root: &Path, filter: Option<&str>) -> Outcome {
+    let cargo = product::cargo(root).args(["test", "--release", "--workspace", "--doc", "--no-fail-fast"]);
+    let cargo = cargo.arg("--").args(filter);
+    binaries::run_harness(&cargo, "doc tests", LIMIT)
+}
+
+/// End-to-end tests load eBPF programs, make network namespaces and look at everything the host
+/// sends: they run as root, and one at a time.
+fn end_to_end(binary: &Binary, filter: Option<&str>) -> Outcome {
+    if !run::is_root() && !Run::new("sudo").args(["-n", "true"]).succeeds() {
+        return binary.skip(filter, "needs root, or sudo without a password");
+    }
+    binary.run(filter, &["--test-threads=1"], LIMIT)
+}
