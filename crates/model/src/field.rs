@@ -238,6 +238,7 @@ catalogue! {
     DNS_OPCODE "dns_opcode" Text Of(Dns), Repeating, "\"QUERY\"", "operation, for example QUERY, NOTIFY or UPDATE";
     DNS_RCODE "dns_rcode" Text Of(Dns), Repeating, "\"NXDOMAIN\"", "response code by name, extended codes included";
     DNS_FLAGS "dns_flags" List Of(Dns), Stored, "\"tc\" in dns_flags", "flags of the response, else of the request: aa, tc, rd, ra, ad, cd, do";
+    DNS_CLIENT_SUBNET "dns_client_subnet" Text Of(Dns), Stored, "\"192.0.2.0/24/24\"", "EDNS client subnet of the response, else of the request: address/source prefix/scope prefix";
     DNS_REQUEST "dns_request" Bool Of(Dns), Stored, "dns_request", "true when the query was seen";
     DNS_RESPONSE "dns_response" Bool Of(Dns), Stored, "dns_response", "true when the response was seen";
     DNS_REQUEST_LENGTH "dns_request_length" Int Of(Dns), Derived, "33", "bytes of the query message";
