@@ -468,9 +468,8 @@ impl Expr {
         }
     }
 
-    /// Calls `visit` with this expression and every one below it, parents first.
-    pub fn walk(&self, visit: &mut dyn FnMut(&Expr)) {
-        visit(self);
+    /// Calls `visit` with every expression directly below this one.
+    pub fn for_each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match self {
             Self::Literal(_)
             | Self::Field(_)
@@ -479,11 +478,13 @@ impl Expr {
             | Self::MapValue { .. }
             | Self::MapValueOr { .. }
             | Self::Has(_) => {}
-            Self::Compare { left, right, .. } | Self::Arith { left, right, .. } => {
-                left.walk(visit);
-                right.walk(visit);
+            Self::Compare { left: a, right: b, .. }
+            | Self::Arith { left: a, right: b, .. }
+            | Self::TextTest { subject: a, needle: b, .. } => {
+                visit(a);
+                visit(b);
             }
-            Self::And(all) | Self::Or(all) => all.iter().for_each(|e| e.walk(visit)),
+            Self::And(all) | Self::Or(all) => all.iter().for_each(visit),
             Self::Not(e)
             | Self::Size(e)
             | Self::LowerAscii(e)
@@ -494,17 +495,19 @@ impl Expr {
             | Self::InList { needle: e, .. }
             | Self::Matches { subject: e, .. }
             | Self::IpIn { ip: e, .. }
-            | Self::Quantified { predicate: e, .. } => e.walk(visit),
-            Self::TextTest { subject, needle, .. } => {
-                subject.walk(visit);
-                needle.walk(visit);
-            }
+            | Self::Quantified { predicate: e, .. } => visit(e),
             Self::If { condition, then, otherwise } => {
-                condition.walk(visit);
-                then.walk(visit);
-                otherwise.walk(visit);
+                visit(condition);
+                visit(then);
+                visit(otherwise);
             }
         }
+    }
+
+    /// Calls `visit` with this expression and every one below it, parents first.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        visit(self);
+        self.for_each_child(&mut |child| child.walk(visit));
     }
 
     /// The field that this node itself names, if it names one (children are not looked at).

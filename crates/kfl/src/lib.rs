@@ -7,16 +7,28 @@
 //! Absence has three-valued logic: a field that a row does not have is unknown, so `status_code < 400`
 //! does not match a Redis call, and neither does `!(status_code < 400)`.
 
+mod analyse;
+mod check;
 pub mod diagnostic;
+mod duration;
+pub mod eval;
+pub mod explain;
 pub mod expr;
 pub mod filter;
+mod lexer;
 pub mod limits;
+mod parser;
+mod print;
+mod suggest;
+mod syntax;
 
 use std::collections::BTreeSet;
 
 use remora_model::Timestamp;
 
 pub use diagnostic::{Diagnostic, Severity, Span, render_all};
+pub use eval::{Value, eval};
+pub use explain::{ExplainedField, Explanation, explain};
 pub use expr::{ArithOp, CompareOp, Expr, Literal, Network, Pattern, Quantifier, TextOp, Type};
 pub use filter::{Filter, Target, TimeRange};
 
@@ -27,17 +39,45 @@ pub use filter::{Filter, Target, TimeRange};
 /// Everything that is wrong with the filter, up to [`limits::ERRORS`] findings, each of
 /// [`Severity::Error`].
 pub fn compile(text: &str, target: Target, now: Timestamp) -> Result<Filter, Vec<Diagnostic>> {
-    let _ = now;
-    if !text.trim().is_empty() {
-        return Err(vec![Diagnostic::error(Span::new(0, text.len()), "the parser is being written")]);
-    }
-    Ok(Filter {
-        target,
-        expr: Expr::Literal(Literal::Bool(true)),
-        normalised: String::new(),
-        fields: BTreeSet::new(),
-        warnings: Vec::new(),
-        protocols: None,
-        time_range: None,
-    })
+    let (tree, mut found) = parser::parse(text);
+    let conjuncts = match tree {
+        Some(tree) => {
+            let (conjuncts, more) = check::Checker::new(text, target, now).filter(&tree);
+            found.extend(more);
+            conjuncts
+        }
+        None => Some(Vec::new()),
+    };
+    let conjuncts = match conjuncts {
+        Some(conjuncts) if found.iter().all(|d| d.severity != Severity::Error) => conjuncts,
+        _ => {
+            found.retain(|d| d.severity == Severity::Error);
+            found.truncate(limits::ERRORS);
+            return Err(found);
+        }
+    };
+    let everything = Expr::Literal(Literal::Bool(true));
+    let expr = match conjuncts.as_slice() {
+        [] => everything.clone(),
+        some => check::and(some.iter().map(|(e, _)| e.clone()).collect()),
+    };
+
+    let mut fields = BTreeSet::new();
+    expr.walk(&mut |e| fields.extend(e.own_field()));
+    let (protocols, warning) = match target {
+        Target::Calls => analyse::protocols(&expr, &conjuncts, text),
+        Target::Flows => (None, None),
+    };
+    // A warning about a part of the condition says why, and makes this one superfluous.
+    found.extend(warning.filter(|w| {
+        !found.iter().any(|d| {
+            d.severity == Severity::Warning && d.span.start >= w.span.start && d.span.end <= w.span.end
+        })
+    }));
+    let whole = conjuncts.iter().map(|(_, span)| *span).reduce(Span::to).unwrap_or_default();
+    let (time_range, warning) = analyse::time_range(&expr, whole);
+    found.extend(warning);
+    found.sort_by_key(|d| (d.severity, d.span.start));
+    let normalised = if expr == everything { String::new() } else { print::print(&expr) };
+    Ok(Filter { target, expr, normalised, fields, warnings: found, protocols, time_range })
 }

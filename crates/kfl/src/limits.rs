@@ -17,3 +17,7 @@ pub const REGEX_BYTES: usize = 1 << 20;
 
 /// Errors that are reported for one filter; the rest would repeat what the first ones say.
 pub const ERRORS: usize = 8;
+
+/// Depth of the text's own tree, which is somewhat deeper than what it means: names with dots and
+/// calls that stand for a constant are levels of their own.
+pub(crate) const SYNTAX_DEPTH: usize = 2 * DEPTH;
