@@ -163,8 +163,8 @@ catalogue! {
     SRC_PORT "src.port" Int Both, Stored, "43210", "port of the client";
     DST_IP "dst.ip" Text Both, Repeating, "\"192.168.1.1\"", "address of the server";
     DST_PORT "dst.port" Int Both, Stored, "8080", "port of the server";
-    SRC_NAME "src.name" Text Both, Repeating, "\"curl\"", "best name of the client: pod, service, DNS name or process";
-    DST_NAME "dst.name" Text Both, Repeating, "\"nginx\"", "best name of the server: pod, service, DNS name or process";
+    SRC_NAME "src.name" Text Both, Repeating, "\"curl\"", "best name of the client: pod, service, DNS name, process or else its address";
+    DST_NAME "dst.name" Text Both, Repeating, "\"nginx\"", "best name of the server: pod, service, DNS name, process or else its address";
     SRC_DNS "src.dns" Text Both, Repeating, "\"client.example\"", "name by which DNS answers seen on the wire knew the client's address";
     DST_DNS "dst.dns" Text Both, Repeating, "\"db.example.com\"", "name by which DNS answers seen on the wire knew the server's address";
     SRC_PROCESS "src.process" Text Both, Repeating, "\"curl\"", "command name of the client's process, when it runs on the node";
