@@ -66,6 +66,9 @@ impl Manager {
     }
 }
 
+/// Debian packages that start a server as soon as they are installed.
+const BRING_SERVICES: &[&str] = &["nginx", "nginx-light", "redis-server"];
+
 fn install_plainly(command: &[&str], words: &[&str]) -> Result<()> {
     let (program, options) = command.split_first().context("a package manager has a name")?;
     Run::new(program).args(options).args(words.iter().filter_map(|word| word.split('|').next())).root().run()
@@ -118,10 +121,12 @@ pub(crate) fn apt_update() -> Result<()> {
 }
 
 fn apt_install(packages: &[String]) -> Run {
-    let line = format!(
-        "apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 {}",
-        packages.join(" ")
-    );
+    let options = ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
+    let install = |run: Run| run.env("DEBIAN_FRONTEND", "noninteractive").root();
+    if !packages.iter().any(|package| BRING_SERVICES.contains(&package.as_str())) {
+        return install(Run::new("apt-get").arg("install").args(options).args(packages));
+    }
+    let line = format!("apt-get install {} {}", options.join(" "), packages.join(" "));
     // A policy-rc.d that answers 101 keeps packages from starting services (invoke-rc.d(8)).
     // Container images often have one already; it stays as it is. What this call enables for the
     // next boot, and only that, is disabled again.
@@ -135,7 +140,7 @@ for unit in nginx.service redis-server.service; do
   [ ! -e /lib/systemd/system/$unit ] || echo "$before" | grep -qx $unit || systemctl disable --quiet $unit
 done"#
     );
-    Run::new("sh").args(["-c", &script]).env("DEBIAN_FRONTEND", "noninteractive").root()
+    install(Run::new("sh").args(["-c", &script]))
 }
 
 #[cfg(test)]

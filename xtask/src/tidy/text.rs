@@ -48,7 +48,9 @@ fn words_in(file: &File) -> Vec<Problem> {
 }
 
 pub(crate) fn whitespace(workspace: &Workspace) -> Vec<Problem> {
-    workspace.files.iter().flat_map(whitespace_in).collect()
+    // Expected output that a test compares letter by letter may end in anything.
+    let sources = workspace.files.iter().filter(|file| !file.path.ends_with(".txt"));
+    sources.flat_map(whitespace_in).collect()
 }
 
 fn whitespace_in(file: &File) -> Vec<Problem> {
