@@ -1,0 +1,508 @@
+//! Heads: the start line, the header fields, and what they say about the message.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Header, ParserConfig, Request, Response};
+
+use super::start;
+use crate::Role;
+
+/// Header fields kept of one message; the rest is counted.
+const MAX_FIELDS: usize = 1_024;
+
+/// A range of [`Head::bytes`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    fn new(start: usize, end: usize) -> Self {
+        // Heads are far below 4 GiB (see `Http::head_limit`).
+        Self { start: start as u32, len: end.saturating_sub(start) as u32 }
+    }
+
+    /// Where `part`, a slice of `whole`, lies in it.
+    fn of(whole: &[u8], part: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+        Self::new(start, start + part.len())
+    }
+
+    /// True for what is absent.
+    pub(super) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+/// One header or trailer field. The name is in lower case.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    pub(super) name: Span,
+    pub(super) value: Span,
+}
+
+/// What Content-Length says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Length {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// This many bytes; every occurrence agrees.
+    Is(u64),
+    /// Not a number, or several that differ (RFC 9112 section 6.3, rule 5).
+    Bad,
+}
+
+/// What Transfer-Encoding says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Transfer {
+    /// Nothing, or `identity`.
+    #[default]
+    Absent,
+    /// The last coding is `chunked`.
+    Chunked,
+    /// The last coding is another one.
+    Other,
+}
+
+/// Header values that are looked at more than once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) length: Length,
+    pub(super) transfer: Transfer,
+    /// `chunked` occurs more than once, or not at the end.
+    pub(super) transfer_odd: bool,
+    /// There is a content coding, or a transfer coding besides `chunked`.
+    pub(super) encoded: bool,
+    /// `Expect: 100-continue`.
+    pub(super) expects: bool,
+    /// There is an Upgrade header.
+    pub(super) upgrade: bool,
+    pub(super) host: Span,
+    pub(super) content_type: Span,
+    pub(super) user_agent: Span,
+    pub(super) traceparent: Span,
+    pub(super) b3: Span,
+    pub(super) b3_trace: Span,
+    pub(super) b3_span: Span,
+}
+
+/// A head, with trailers behind it once they have arrived. Reused from message to message.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+    pub(super) method: Span,
+    pub(super) target: Span,
+    /// `HTTP/1.1` and the like.
+    pub(super) version: Span,
+    /// Of a response.
+    pub(super) status: u16,
+    pub(super) facts: Facts,
+}
+
+/// What was wrong with a head that could be read all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    /// Lines that are no header fields, or that RFC 9112 tells servers to reject.
+    pub(super) malformed: bool,
+    /// More than [`MAX_FIELDS`] fields.
+    pub(super) too_many: bool,
+}
+
+/// The bytes do not begin with a start line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotAHead;
+
+impl Head {
+    /// The bytes of a span.
+    pub(super) fn at(&self, span: Span) -> &[u8] {
+        let start = span.start as usize;
+        self.bytes.get(start..start + span.len as usize).unwrap_or_default()
+    }
+
+    /// The fields in wire order, trailers last.
+    pub(super) fn fields(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|f| (self.at(f.name), self.at(f.value)))
+    }
+
+    /// Bytes of memory behind it.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.fields.capacity() * size_of::<Field>()
+    }
+
+    /// Forgets the message and keeps the buffers.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+        self.method = Span::default();
+        self.target = Span::default();
+        self.version = Span::default();
+        self.status = 0;
+        self.facts = Facts::default();
+    }
+
+    /// Reads a whole head, the empty line included. `folded` says that a line begins with white
+    /// space, which continues the line before it (obs-fold, RFC 9112 section 5.2).
+    pub(super) fn read(&mut self, role: Role, raw: &[u8], folded: bool) -> Result<Faults, NotAHead> {
+        self.clear();
+        self.bytes.extend_from_slice(raw);
+        if folded {
+            unfold(&mut self.bytes, 0);
+        }
+        let faults = if self.strict::<40>(role) || self.strict::<256>(role) {
+            Faults::default()
+        } else {
+            self.lenient(role)?
+        };
+        self.lower_names(0);
+        self.note_facts();
+        Ok(faults)
+    }
+
+    /// Appends a trailer section, the empty line included (RFC 9112 section 7.1.2). Its fields
+    /// stand behind the headers, so that a repeated name is joined with its header.
+    pub(super) fn read_trailers(&mut self, raw: &[u8], folded: bool) -> Faults {
+        let (start, first) = (self.bytes.len(), self.fields.len());
+        self.bytes.extend_from_slice(raw);
+        if folded {
+            unfold(&mut self.bytes, start);
+        }
+        let faults = self.field_lines(start);
+        self.lower_names(first);
+        faults
+    }
+
+    /// Reads with httparse, which knows the grammar and is fast. False when the head has more
+    /// than `N` fields or does not follow the grammar.
+    fn strict<const N: usize>(&mut self, role: Role) -> bool {
+        let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; N];
+        let config = ParserConfig::default();
+        let bytes = self.bytes.as_slice();
+        let headers: &[Header<'_>] = match role {
+            Role::Client => {
+                let mut request = Request::new(&mut []);
+                match config.parse_request_with_uninit_headers(&mut request, bytes, &mut room) {
+                    Ok(httparse::Status::Complete(_)) => {}
+                    _ => return false,
+                }
+                let (Some(method), Some(target)) = (request.method, request.path) else { return false };
+                self.method = Span::of(bytes, method.as_bytes());
+                self.target = Span::of(bytes, target.as_bytes());
+                let version = self.target.start as usize + self.target.len as usize + 1;
+                self.version = Span::new(version, version + start::VERSION_LEN);
+                request.headers
+            }
+            Role::Server => {
+                let mut response = Response::new(&mut []);
+                match config.parse_response_with_uninit_headers(&mut response, bytes, &mut room) {
+                    Ok(httparse::Status::Complete(_)) => {}
+                    _ => return false,
+                }
+                let Some(status) = response.code else { return false };
+                self.status = status;
+                self.version = Span::new(0, start::VERSION_LEN);
+                response.headers
+            }
+        };
+        self.fields.extend(
+            headers
+                .iter()
+                .map(|h| Field { name: Span::of(bytes, h.name.as_bytes()), value: Span::of(bytes, h.value) }),
+        );
+        true
+    }
+
+    /// Reads what real clients and servers send beside the grammar: spaces before the colon,
+    /// several spaces in the start line, a target that is not UTF-8, lines that are no fields.
+    fn lenient(&mut self, role: Role) -> Result<Faults, NotAHead> {
+        self.fields.clear();
+        let line_end = memchr::memchr(b'\n', &self.bytes).ok_or(NotAHead)?;
+        match role {
+            Role::Client => {
+                let line = start::request_line(&self.bytes).ok_or(NotAHead)?;
+                self.method = Span::new(line.method.start, line.method.end);
+                self.target = Span::new(line.target.start, line.target.end);
+                self.version = Span::new(line.version, line.version + start::VERSION_LEN);
+            }
+            Role::Server => {
+                self.status = start::status_line(&self.bytes).ok_or(NotAHead)?;
+                self.version = Span::new(0, start::VERSION_LEN);
+            }
+        }
+        Ok(self.field_lines(line_end + 1))
+    }
+
+    /// Reads field lines from `start` to the empty line or the end.
+    fn field_lines(&mut self, mut start: usize) -> Faults {
+        let mut faults = Faults::default();
+        while let Some(rest) = self.bytes.get(start..).filter(|r| !r.is_empty()) {
+            let line_len = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let line = rest.get(..line_len).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                break;
+            }
+            let colon = memchr::memchr(b':', line).unwrap_or(0);
+            let (name, value) = line.split_at(colon);
+            let trimmed = name.trim_ascii();
+            if trimmed.is_empty() || !trimmed.iter().all(|&b| start::is_token(b)) {
+                faults.malformed = true;
+            } else if self.fields.len() >= MAX_FIELDS {
+                faults.too_many = true;
+            } else {
+                faults.malformed |= trimmed.len() != name.len();
+                let value = value.get(1..).unwrap_or_default().trim_ascii();
+                let field =
+                    Field { name: Span::of(&self.bytes, trimmed), value: Span::of(&self.bytes, value) };
+                self.fields.push(field);
+            }
+            start += line_len + 1;
+        }
+        faults
+    }
+
+    fn lower_names(&mut self, first: usize) {
+        for field in self.fields.get(first..).unwrap_or_default() {
+            let start = field.name.start as usize;
+            if let Some(name) = self.bytes.get_mut(start..start + field.name.len as usize) {
+                name.make_ascii_lowercase();
+            }
+        }
+    }
+
+    fn note_facts(&mut self) {
+        let mut facts = Facts::default();
+        for field in &self.fields {
+            let span = field.value;
+            let first = |old: Span| if old.is_empty() { span } else { old };
+            // The length first: it decides most names with one comparison.
+            match (field.name.len, self.at(field.name)) {
+                (2, b"b3") => facts.b3 = first(facts.b3),
+                (4, b"host") => facts.host = first(facts.host),
+                (6, b"expect") => facts.expects |= self.at(span).eq_ignore_ascii_case(b"100-continue"),
+                (7, b"upgrade") => facts.upgrade = true,
+                (10, b"user-agent") => facts.user_agent = first(facts.user_agent),
+                (11, b"traceparent") => facts.traceparent = first(facts.traceparent),
+                (11, b"x-b3-spanid") => facts.b3_span = first(facts.b3_span),
+                (12, b"content-type") => facts.content_type = first(facts.content_type),
+                (12, b"x-b3-traceid") => facts.b3_trace = first(facts.b3_trace),
+                (14, b"content-length") => note_length(&mut facts, self.at(span)),
+                (16, b"content-encoding") => facts.encoded = true,
+                (17, b"transfer-encoding") => note_transfer(&mut facts, self.at(span)),
+                _ => {}
+            }
+        }
+        self.facts = facts;
+    }
+}
+
+/// The elements of a comma-separated list, parameters left out.
+pub(super) fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    value
+        .split(|&b| b == b',')
+        .map(|e| e.split(|&b| b == b';').next().unwrap_or_default().trim_ascii())
+        .filter(|e| !e.is_empty())
+}
+
+/// Repeated values and lists of equal values are one value (RFC 9110 section 8.6).
+fn note_length(facts: &mut Facts, value: &[u8]) {
+    let mut any = false;
+    for element in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+        any = true;
+        facts.length = match (facts.length, decimal(element)) {
+            (Length::Absent, Some(n)) => Length::Is(n),
+            (Length::Is(old), Some(n)) if old == n => Length::Is(n),
+            _ => Length::Bad,
+        };
+    }
+    if !any {
+        facts.length = Length::Bad;
+    }
+}
+
+/// Digits and nothing else; below 2^63.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter()
+        .try_fold(0_i64, |n, &b| match b {
+            b'0'..=b'9' => n.checked_mul(10)?.checked_add(i64::from(b - b'0')),
+            _ => None,
+        })
+        .and_then(|n| u64::try_from(n).ok())
+}
+
+fn note_transfer(facts: &mut Facts, value: &[u8]) {
+    for coding in list(value) {
+        if coding.eq_ignore_ascii_case(b"identity") {
+            continue;
+        }
+        facts.transfer_odd |= facts.transfer == Transfer::Chunked;
+        if coding.eq_ignore_ascii_case(b"chunked") {
+            facts.transfer = Transfer::Chunked;
+        } else {
+            facts.transfer = Transfer::Other;
+            facts.encoded = true;
+        }
+    }
+}
+
+/// Replaces the line ends before continuation lines by spaces.
+fn unfold(bytes: &mut [u8], from: usize) {
+    let mut at = from;
+    while let Some(i) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+        let newline = at + i;
+        at = newline + 1;
+        if newline > from && matches!(bytes.get(at), Some(b' ' | b'\t')) {
+            bytes[newline] = b' ';
+            if bytes[newline - 1] == b'\r' {
+                bytes[newline - 1] = b' ';
+            }
+        }
+    }
+}
+
+/// Looks for the end of a head or trailer section, across any number of attempts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scan {
+    /// Bytes that hold no end.
+    seen: usize,
+    /// A line begins with white space.
+    pub(super) folded: bool,
+}
+
+impl Scan {
+    /// True when no bytes have been looked at yet.
+    pub(super) fn is_new(self) -> bool {
+        self.seen == 0
+    }
+
+    /// Where the section at the front of `bytes` ends, its empty line included. Each attempt
+    /// must show the same bytes, with more behind them.
+    pub(super) fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        while let Some(i) = bytes.get(self.seen..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+            let next = self.seen + i + 1;
+            match (bytes.get(next), bytes.get(next + 1)) {
+                (Some(b'\n'), _) => return Some(next + 1),
+                (Some(b'\r'), Some(b'\n')) => return Some(next + 2),
+                // The line end is looked at again when what follows it is there.
+                (None, _) | (Some(b'\r'), None) => {
+                    self.seen = next - 1;
+                    return None;
+                }
+                (Some(b' ' | b'\t'), _) => self.folded = true,
+                _ => {}
+            }
+            self.seen = next;
+        }
+        self.seen = self.seen.max(bytes.len());
+        None
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn head(role: Role, raw: &str) -> Head {
+        let mut head = Head::default();
+        let mut scan = Scan::default();
+        assert_eq!(scan.find_end(raw.as_bytes()), Some(raw.len()));
+        head.read(role, raw.as_bytes(), scan.folded).unwrap();
+        head
+    }
+
+    fn value(head: &Head, name: &str) -> String {
+        let values: Vec<_> = head
+            .fields()
+            .filter(|(n, _)| *n == name.as_bytes())
+            .map(|(_, v)| String::from_utf8_lossy(v).into_owned())
+            .collect();
+        values.join(", ")
+    }
+
+    #[test]
+    fn end_is_found_however_the_head_was_split() {
+        for raw in ["GET / HTTP/1.1\r\nA: b\r\n\r\n", "GET / HTTP/1.0\n\n", "GET / HTTP/1.1\nA: b\n c\n\r\n"]
+        {
+            for first in 0..raw.len() {
+                for second in first..raw.len() {
+                    let mut scan = Scan::default();
+                    assert_eq!(scan.find_end(&raw.as_bytes()[..first]), None);
+                    assert_eq!(scan.find_end(&raw.as_bytes()[..second]), None);
+                    assert_eq!(scan.find_end(format!("{raw}GET").as_bytes()), Some(raw.len()));
+                    assert_eq!(scan.folded, raw.contains("\n c"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_lowered_and_folds_are_undone() {
+        let head =
+            head(Role::Client, "GET /A HTTP/1.1\r\nX-Id: One\r\n  Two\r\n\tThree\r\nHOST:Shop\r\n\r\n");
+        assert_eq!(value(&head, "x-id"), "One    Two  \tThree");
+        assert_eq!(head.at(head.facts.host), b"Shop");
+        assert_eq!(head.at(head.target), b"/A");
+    }
+
+    #[test]
+    fn what_the_grammar_forbids_is_read_and_reported() {
+        let mut head = Head::default();
+        let raw = b"GET  /\xff  HTTP/1.1\r\nHost : a\r\nrubbish\r\nX: 1\r\n\r\n";
+        let faults = head.read(Role::Client, raw, false).unwrap();
+        assert!(faults.malformed);
+        assert_eq!(head.at(head.target), b"/\xff");
+        assert_eq!(head.at(head.version), b"HTTP/1.1");
+        assert_eq!((value(&head, "host"), value(&head, "x")), ("a".into(), "1".into()));
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        for n in [39, 40, 41, 255, 256, 257, MAX_FIELDS, MAX_FIELDS + 1] {
+            let mut raw = b"HTTP/1.1 200\r\n".to_vec();
+            (0..n).for_each(|i| raw.extend(format!("X-{i}: {i}\r\n").bytes()));
+            raw.extend(b"\r\n");
+            let mut head = Head::default();
+            let faults = head.read(Role::Server, &raw, false).unwrap();
+            assert_eq!(head.fields().len(), n.min(MAX_FIELDS));
+            assert_eq!(faults.too_many, n > MAX_FIELDS);
+            assert_eq!(head.status, 200);
+        }
+    }
+
+    #[test]
+    fn lengths_must_agree() {
+        let length =
+            |fields: &str| head(Role::Server, &format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")).facts.length;
+        assert_eq!(length("Content-Length: 5"), Length::Is(5));
+        assert_eq!(length("Content-Length: 5\r\nContent-Length: 5"), Length::Is(5));
+        assert_eq!(length("Content-Length: 5, 5"), Length::Is(5));
+        for bad in ["5, 6", "+5", "-1", "0x5", "", "5 5", "9223372036854775808", "5,"] {
+            assert_eq!(length(&format!("Content-Length: {bad}")), Length::Bad, "{bad}");
+        }
+        assert_eq!(length("Content-Length: 9223372036854775807"), Length::Is(i64::MAX as u64));
+    }
+
+    #[test]
+    fn transfer_codings_are_told_apart() {
+        let transfer = |fields: &str| {
+            let facts = head(Role::Server, &format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")).facts;
+            (facts.transfer, facts.transfer_odd, facts.encoded)
+        };
+        assert_eq!(transfer("Transfer-Encoding: Chunked"), (Transfer::Chunked, false, false));
+        assert_eq!(transfer("Transfer-Encoding: identity"), (Transfer::Absent, false, false));
+        assert_eq!(transfer("Transfer-Encoding: gzip, chunked"), (Transfer::Chunked, false, true));
+        assert_eq!(
+            transfer("Transfer-Encoding: gzip;q=1\r\nTransfer-Encoding: chunked"),
+            (Transfer::Chunked, false, true)
+        );
+        assert_eq!(transfer("Transfer-Encoding: gzip"), (Transfer::Other, false, true));
+        assert_eq!(transfer("Transfer-Encoding: chunked, gzip"), (Transfer::Other, true, true));
+        assert_eq!(transfer("Transfer-Encoding: chunked, chunked"), (Transfer::Chunked, true, false));
+    }
+}

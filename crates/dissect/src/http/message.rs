@@ -1,0 +1,172 @@
+//! One message, as far as it was seen.
+
+use std::cell::RefCell;
+
+use remora_model::{Incomplete, Timestamp};
+
+use super::head::{Head, Length, Transfer};
+use crate::Limits;
+
+/// Messages kept for reuse by all flows of a thread.
+const SPARE_MESSAGES: usize = 64;
+/// Largest buffer kept for reuse.
+const SPARE_BYTES: usize = 64 << 10;
+
+/// How the end of a body is found (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is no body.
+    None,
+    /// By its length.
+    Length(u64),
+    /// By chunks.
+    Chunked,
+    /// The connection ends with it.
+    UntilClose,
+    /// The head contradicts itself, so that nobody can know.
+    Unknown,
+}
+
+/// A request or a response.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    pub(super) head: Head,
+    /// The front of the body, without chunk framing and not decoded.
+    pub(super) body: Vec<u8>,
+    /// Bytes of body that were transferred, without chunk framing.
+    pub(super) body_size: u64,
+    /// `body` holds less than the whole body, or its rest is not known.
+    pub(super) cut: bool,
+    /// Bytes of start line and headers, the empty line included.
+    pub(super) head_size: u64,
+    /// Where it begins in its stream.
+    pub(super) start: u64,
+    /// Where it ends, or how far it was read.
+    pub(super) end: u64,
+    /// When its first byte arrived.
+    pub(super) first: Timestamp,
+    /// When the last byte arrived that was read of it.
+    pub(super) last: Timestamp,
+    /// Why it is not whole.
+    pub(super) incomplete: Option<Incomplete>,
+    /// Its end was reached.
+    pub(super) whole: bool,
+
+    /// For a request: what became of it.
+    pub(super) fate: Fate,
+    /// For a request: it has ended, whether all of it was seen or not.
+    pub(super) done: bool,
+    /// For a request: bytes of the server were lost while it waited.
+    pub(super) in_gap: bool,
+    /// For a request: how many requests were sent between it and the one in the queue before it.
+    pub(super) unqueued_before: u32,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It waits for a response.
+    #[default]
+    Waiting,
+    /// Its response came and was reported without it, because it was shown too late.
+    Missed,
+    /// Too many requests wait: it is reported as soon as it has ended.
+    Refused,
+    /// It was reported with its response before it had ended.
+    Reported,
+}
+
+thread_local! {
+    static SPARE: RefCell<Vec<Box<Message>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Message {
+    /// An empty message, with the buffers of an earlier one where there is one.
+    pub(super) fn take() -> Box<Self> {
+        SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    /// Keeps the buffers for the next message of any flow.
+    pub(super) fn give_back(mut self: Box<Self>) {
+        if self.memory() > SPARE_BYTES + size_of::<Self>() {
+            return;
+        }
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < SPARE_MESSAGES {
+                let mut head = std::mem::take(&mut self.head);
+                let mut body = std::mem::take(&mut self.body);
+                head.clear();
+                body.clear();
+                *self = Self { head, body, ..Self::default() };
+                spare.push(self);
+            }
+        });
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.head.memory() + self.body.capacity()
+    }
+
+    /// Adds bytes of body and keeps them up to the payload limit.
+    pub(super) fn push_body(&mut self, bytes: &[u8], limits: &Limits) {
+        self.body_size = self.body_size.saturating_add(bytes.len() as u64);
+        if self.cut || bytes.is_empty() {
+            return;
+        }
+        let room = limits.payload.saturating_sub(self.body.len());
+        self.body.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.cut = bytes.len() > room;
+    }
+
+    /// Counts bytes of body that are not kept.
+    pub(super) fn pass_body(&mut self, len: u64) {
+        self.body_size = self.body_size.saturating_add(len);
+        self.cut |= len > 0;
+    }
+
+    /// True when no more of the body is to be kept.
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        self.cut || self.body.len() >= limits.payload
+    }
+
+    /// Says why it is not whole, unless an earlier reason was given.
+    pub(super) fn mark(&mut self, why: Incomplete) {
+        self.incomplete.get_or_insert(why);
+    }
+
+    /// How a request is framed, and whether its head contradicts itself.
+    pub(super) fn request_framing(&self) -> (Framing, bool) {
+        let facts = &self.head.facts;
+        match (facts.transfer, facts.length) {
+            (Transfer::Chunked, _) => (Framing::Chunked, self.is_suspicious()),
+            (Transfer::Other, _) | (Transfer::Absent, Length::Bad) => (Framing::Unknown, true),
+            (Transfer::Absent, Length::Absent | Length::Is(0)) => (Framing::None, false),
+            (Transfer::Absent, Length::Is(n)) => (Framing::Length(n), false),
+        }
+    }
+
+    /// How a response to a request with `method` is framed, and whether its head contradicts
+    /// itself. An unknown method is taken for one whose responses have bodies.
+    pub(super) fn response_framing(&self, method: &[u8]) -> (Framing, bool) {
+        let facts = &self.head.facts;
+        if method == b"HEAD" || matches!(self.head.status, 100..=199 | 204 | 304) {
+            return (Framing::None, false);
+        }
+        match (facts.transfer, facts.length) {
+            (Transfer::Chunked, _) => (Framing::Chunked, self.is_suspicious()),
+            (Transfer::Other, _) => (Framing::UntilClose, self.is_suspicious()),
+            (Transfer::Absent, Length::Absent) => (Framing::UntilClose, false),
+            (Transfer::Absent, Length::Bad) => (Framing::Unknown, true),
+            (Transfer::Absent, Length::Is(0)) => (Framing::None, false),
+            (Transfer::Absent, Length::Is(n)) => (Framing::Length(n), false),
+        }
+    }
+
+    /// Transfer-Encoding together with Content-Length, in HTTP/1.0, or with `chunked` in the
+    /// wrong place: what request smuggling is made of (RFC 9112 section 6.1).
+    fn is_suspicious(&self) -> bool {
+        let facts = &self.head.facts;
+        facts.length != Length::Absent || facts.transfer_odd || self.head.at(self.head.version) == b"HTTP/1.0"
+    }
+}

@@ -1,0 +1,452 @@
+//! HTTP/1.0 and HTTP/1.1 (RFC 9110, RFC 9112), read passively from both directions.
+//!
+//! A message is read in two steps: its head when all of it is there ([`head`]), then its body as
+//! it comes ([`body`]), of which the front is kept and the rest only counted. Requests wait in a
+//! queue for their responses, which come in the same order ([`exchange`]); a request and its
+//! response make a call ([`fields`]). Interim responses (1xx) are passed over; 101 and a
+//! successful CONNECT end HTTP on the connection.
+//!
+//! After bytes were lost, each direction looks for the next start line ([`start`]).
+
+mod body;
+mod encoding;
+mod exchange;
+mod fields;
+mod head;
+mod message;
+mod start;
+mod target;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+use remora_model::{Incomplete, Protocol, Timestamp, Transport};
+
+use self::body::{Body, Step};
+use self::exchange::Exchange;
+use self::head::Scan;
+use self::message::{Framing, Message};
+use self::start::Begins;
+use crate::detect::Entry;
+use crate::{Context, Dissector, Ending, Limits, Problem, Role, Taken, Verdict};
+
+/// Registry entry.
+pub const ENTRY: Entry = Entry {
+    protocol: Protocol::Http,
+    transports: &[Transport::Tcp],
+    probe,
+    resync: |bytes, role| start::find(role, bytes),
+    start: |_, _| Box::new(Http::default()),
+};
+
+/// A request line without an end is taken for one when it is this long and its method is known.
+const LONG_REQUEST_LINE: usize = 1 << 10;
+/// A start line whose method is not known is waited for up to this length.
+const DOUBTFUL_REQUEST_LINE: usize = 512;
+
+fn probe(bytes: &[u8], _: Transport) -> Verdict {
+    let skipped = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
+    let bytes = bytes.get(skipped.min(4)..).unwrap_or_default();
+    if bytes.is_empty() {
+        return if skipped <= 4 { Verdict::NeedMore } else { Verdict::No };
+    }
+    match (start::begins(Role::Client, bytes), start::begins(Role::Server, bytes)) {
+        (Begins::Yes, _) => Verdict::Match(Role::Client),
+        (_, Begins::Yes) => Verdict::Match(Role::Server),
+        (_, Begins::Maybe) if bytes.starts_with(b"HTTP/") => Verdict::Likely(Role::Server),
+        (Begins::Maybe, _) if start::has_known_method(bytes) => {
+            if bytes.len() >= LONG_REQUEST_LINE {
+                Verdict::Match(Role::Client)
+            } else {
+                Verdict::Likely(Role::Client)
+            }
+        }
+        (Begins::No, Begins::No) => Verdict::No,
+        _ if bytes.len() < DOUBTFUL_REQUEST_LINE => Verdict::NeedMore,
+        _ => Verdict::No,
+    }
+}
+
+/// The largest head or trailer section that is waited for. Servers accept 8 KiB to 1 MiB.
+fn head_limit(limits: &Limits) -> usize {
+    limits.message_bytes.min(256 << 10)
+}
+
+/// What one direction is at.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Between messages, or in a head.
+    Head(Scan),
+    /// In a body.
+    Body(Body),
+    /// Looking for the next message, for that reason. Counts the bytes it passed over.
+    Lost(Problem, u64),
+    /// Behind the end of HTTP.
+    Opaque,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Head(Scan::default())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Direction {
+    state: State,
+    /// Offset in the stream of the first byte that was not taken.
+    pos: u64,
+    /// What was asked not to be shown.
+    skip: Option<u64>,
+    /// A head was shown in part.
+    half: bool,
+}
+
+/// The dissector of one connection.
+#[derive(Default)]
+struct Http {
+    directions: [Direction; 2],
+    exchange: Exchange,
+}
+
+impl Http {
+    fn direction(&mut self, role: Role) -> &mut Direction {
+        &mut self.directions[role.index()]
+    }
+
+    /// Reads a head and decides what follows it. `raw` begins at `at` of the shown bytes.
+    /// False when it is none.
+    fn on_head(&mut self, role: Role, raw: &[u8], at: usize, folded: bool, cx: &mut Context<'_>) -> bool {
+        let mut message = Message::take();
+        let Ok(faults) = message.head.read(role, raw, folded) else {
+            message.give_back();
+            return false;
+        };
+        if faults.malformed {
+            cx.problem(Problem::Malformed, raw.len() as u64);
+        }
+        if faults.too_many {
+            cx.problem(Problem::MessageTooLarge, raw.len() as u64);
+        }
+        message.start = cx.pos + at as u64;
+        message.head_size = raw.len() as u64;
+        message.end = message.start + message.head_size;
+        message.first = cx.time_at(at);
+        message.last = cx.time_at(at + raw.len().saturating_sub(1));
+        let (framing, faulty) = match role {
+            Role::Client => {
+                let framing = message.request_framing();
+                self.exchange.request(message, cx);
+                framing
+            }
+            Role::Server => match message.head.status {
+                100 | 102..=199 => {
+                    self.exchange.interim();
+                    message.give_back();
+                    self.direction(role).state = State::default();
+                    return true;
+                }
+                _ => self.exchange.response(message, cx),
+            },
+        };
+        if faulty {
+            cx.problem(Problem::Malformed, raw.len() as u64);
+        }
+        if role == Role::Server && self.exchange.is_tunnel() {
+            self.tunnel(cx);
+            return true;
+        }
+        match Body::start(framing) {
+            Some(body) => self.direction(role).state = State::Body(body),
+            None if framing == Framing::Unknown => {
+                if let Some(message) = self.exchange.open(role) {
+                    message.cut = true;
+                    message.mark(Incomplete::Truncated);
+                }
+                self.exchange.finish(role, false, cx);
+                self.lose(role, Problem::Malformed, 0);
+            }
+            None => {
+                self.direction(role).state = State::default();
+                self.exchange.finish(role, true, cx);
+            }
+        }
+        true
+    }
+
+    /// HTTP has ended on this connection, in both directions.
+    fn tunnel(&mut self, cx: &mut Context<'_>) {
+        if self.exchange.open(Role::Client).is_some() {
+            self.exchange.finish(Role::Client, true, cx);
+        }
+        self.exchange.finish(Role::Server, true, cx);
+        self.directions.iter_mut().for_each(|d| d.state = State::Opaque);
+    }
+
+    /// The next message has to be looked for.
+    fn lose(&mut self, role: Role, why: Problem, passed: u64) {
+        self.direction(role).state = State::Lost(why, passed);
+        if role == Role::Server {
+            self.exchange.lost_responses();
+        }
+    }
+
+    /// The message being read cannot be read to its end.
+    fn give_up(&mut self, role: Role, why: Problem, reason: Incomplete, cx: &mut Context<'_>) {
+        if let Some(message) = self.exchange.open(role) {
+            message.cut = true;
+            message.mark(reason);
+        }
+        self.exchange.finish(role, false, cx);
+        self.lose(role, why, 0);
+    }
+
+    /// A body that was announced does not come: the client gave it up when it saw the final
+    /// response (RFC 9110 section 10.1.1), or the response was one to HEAD whose request was not
+    /// seen. `None` while that cannot be told.
+    fn omits_body(&mut self, role: Role, bytes: &[u8]) -> Option<bool> {
+        if !self.exchange.may_omit_body(role) {
+            return Some(false);
+        }
+        match start::begins(role, bytes) {
+            _ if role == Role::Client && !start::may_have_known_method(bytes) => Some(false),
+            Begins::Yes => Some(true),
+            Begins::Maybe if bytes.len() < DOUBTFUL_REQUEST_LINE => None,
+            _ => Some(false),
+        }
+    }
+
+    /// One step at `at`. False when no more can be done with these bytes.
+    fn step(&mut self, role: Role, bytes: &[u8], at: &mut usize, cx: &mut Context<'_>) -> bool {
+        let rest = bytes.get(*at..).unwrap_or_default();
+        let mut state = self.direction(role).state;
+        match &mut state {
+            State::Opaque => false,
+            State::Lost(why, passed) => {
+                let found = start::find(role, rest);
+                let over = found.unwrap_or_else(|| rest.len() - start::may_begin(role, rest));
+                *at += over;
+                *passed += over as u64;
+                if found.is_some() {
+                    if *passed > 0 {
+                        cx.problem(*why, *passed);
+                    }
+                    state = State::default();
+                }
+                self.direction(role).state = state;
+                found.is_some()
+            }
+            State::Head(scan) => {
+                if scan.is_new() {
+                    // Empty lines before a start line are ignored (RFC 9112 section 2.2).
+                    let blank = rest.iter().position(|b| !matches!(b, b'\r' | b'\n'));
+                    *at += blank.unwrap_or(rest.len());
+                }
+                let rest = bytes.get(*at..).unwrap_or_default();
+                if rest.is_empty() {
+                    return false;
+                }
+                if let Some(end) = scan.find_end(rest) {
+                    let raw = rest.get(..end).unwrap_or_default();
+                    let folded = scan.folded;
+                    if self.on_head(role, raw, *at, folded, cx) {
+                        *at += end;
+                    } else {
+                        self.no_start_line(role, at);
+                    }
+                    return true;
+                }
+                if start::begins(role, rest) == Begins::No {
+                    self.no_start_line(role, at);
+                    return true;
+                }
+                if rest.len() >= head_limit(cx.limits) {
+                    cx.problem(Problem::MessageTooLarge, rest.len() as u64);
+                    self.lose(role, Problem::MessageTooLarge, 0);
+                    *at += 1;
+                    return true;
+                }
+                let direction = self.direction(role);
+                direction.state = state;
+                direction.half = true;
+                false
+            }
+            State::Body(body) => {
+                match self.omits_body(role, rest) {
+                    None => return false,
+                    Some(true) => {
+                        self.direction(role).state = State::default();
+                        self.exchange.finish(role, true, cx);
+                        return true;
+                    }
+                    Some(false) => {}
+                }
+                let Some(message) = self.exchange.open(role) else {
+                    // Cannot be: a body belongs to an open message.
+                    self.lose(role, Problem::Malformed, 0);
+                    return true;
+                };
+                let before = *at;
+                let step = body.read(message, bytes, at, cx);
+                if *at > before {
+                    message.end = cx.pos + *at as u64;
+                    message.last = cx.time_at(*at - 1);
+                }
+                self.direction(role).state = state;
+                match step {
+                    Step::More => false,
+                    Step::Done => {
+                        self.direction(role).state = State::default();
+                        self.exchange.finish(role, true, cx);
+                        true
+                    }
+                    Step::Bad(problem) => {
+                        self.give_up(role, problem, Incomplete::Truncated, cx);
+                        true
+                    }
+                }
+            }
+        }
+    }
+
+    /// What stands where a start line should be is none.
+    fn no_start_line(&mut self, role: Role, at: &mut usize) {
+        if role == Role::Client && self.exchange.awaits_tunnel() {
+            // The client did not wait for the answer to its CONNECT or Upgrade.
+            self.direction(role).state = State::Opaque;
+            return;
+        }
+        *at += 1;
+        self.lose(role, Problem::Malformed, 1);
+    }
+
+    /// `len` bytes of `role` were passed over or are missing, in the middle of a body.
+    fn pass(&mut self, role: Role, len: u64, missing: u64, cx: &mut Context<'_>) {
+        let State::Body(mut body) = self.direction(role).state else { return };
+        let passed = match self.exchange.open(role) {
+            Some(message) => {
+                message.end = message.end.saturating_add(len);
+                message.last = message.last.max(cx.time_at(0));
+                body.pass(message, len, missing)
+            }
+            None => Err(()),
+        };
+        match passed {
+            Err(()) => self.give_up(role, Problem::StreamGap, Incomplete::Gap, cx),
+            Ok(behind) => {
+                self.direction(role).state = State::Body(body);
+                if body.is_over() {
+                    if let Some(message) = self.exchange.open(role) {
+                        message.end = message.end.saturating_sub(behind);
+                    }
+                    self.direction(role).state = State::default();
+                    self.exchange.finish(role, true, cx);
+                    if behind > 0 {
+                        self.lose(role, Problem::StreamGap, 0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Dissector for Http {
+    fn data(&mut self, role: Role, bytes: &[u8], cx: &mut Context<'_>) -> Taken {
+        let mut at = 0;
+        let direction = self.direction(role);
+        direction.skip = None;
+        direction.half = false;
+        while self.step(role, bytes, &mut at, cx) {}
+        let direction = &mut self.directions[role.index()];
+        direction.pos = cx.pos + at as u64;
+        let unwanted = match &direction.state {
+            State::Opaque => return Taken::AndSkip(u64::MAX),
+            State::Body(body) if at == bytes.len() => {
+                self.exchange.open(role).and_then(|m| body.unwanted(m, cx.limits))
+            }
+            _ => None,
+        };
+        match unwanted {
+            Some(n) if n > 0 => {
+                direction.skip = Some(n);
+                Taken::AndSkip(n)
+            }
+            _ => Taken::Bytes(at),
+        }
+    }
+
+    fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
+        let direction = self.direction(role);
+        // What was shown and not taken is lost with the gap.
+        let lost = cx.pos.saturating_add(len).saturating_sub(direction.pos).max(len);
+        direction.pos = direction.pos.saturating_add(lost);
+        direction.half = false;
+        match direction.state {
+            State::Opaque | State::Lost(..) => {}
+            State::Head(_) => self.lose(role, Problem::StreamGap, 0),
+            State::Body(_) => self.pass(role, lost, lost, cx),
+        }
+    }
+
+    fn skipped(&mut self, role: Role, missing: u64, cx: &mut Context<'_>) {
+        let direction = self.direction(role);
+        if let Some(n) = direction.skip.take() {
+            direction.pos = direction.pos.saturating_add(n);
+            self.pass(role, n, missing.min(n), cx);
+        }
+    }
+
+    fn end(&mut self, role: Role, rest: &[u8], how: Ending, cx: &mut Context<'_>) {
+        let direction = self.direction(role);
+        let seen = cx.pos.saturating_sub(direction.pos);
+        if let Some(asked) = direction.skip.take() {
+            self.pass(role, seen.min(asked), 0, cx);
+        }
+        let early = if how == Ending::Reset { Incomplete::Reset } else { Incomplete::Truncated };
+        match self.direction(role).state {
+            State::Opaque => {}
+            State::Lost(why, passed) => {
+                let passed = passed.saturating_add(rest.len() as u64);
+                if passed > 0 {
+                    cx.problem(why, passed);
+                }
+            }
+            State::Head(_) => {
+                if rest.iter().any(|b| !matches!(b, b'\r' | b'\n')) {
+                    cx.problem(Problem::Malformed, rest.len() as u64);
+                    if role == Role::Server {
+                        self.exchange.response_cut(early);
+                    }
+                }
+            }
+            State::Body(body) => {
+                let omitted = self.exchange.may_omit_body(role);
+                let closed = matches!(body, Body::UntilClose) && how == Ending::Closed;
+                if let Some(message) = self.exchange.open(role).filter(|_| !omitted && !closed) {
+                    message.cut = true;
+                    message.mark(early);
+                }
+                self.exchange.finish(role, omitted || closed, cx);
+            }
+        }
+        let direction = self.direction(role);
+        direction.half = false;
+        if !matches!(direction.state, State::Opaque) {
+            direction.state = State::default();
+        }
+        self.exchange.end(role, how, cx);
+    }
+
+    fn tick(&mut self, _: Timestamp, _: &mut Context<'_>) {
+        // A request may wait as long as its connection lives: slow responses and long polls are
+        // legal. `Limits::pending` and `Limits::idle` bound what waits.
+    }
+
+    fn is_busy(&self) -> bool {
+        self.exchange.is_busy() || self.directions.iter().any(|d| d.half)
+    }
+
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.exchange.memory()
+    }
+}
