@@ -175,7 +175,7 @@ fn build_linker(llvm: u32) -> Result<()> {
     }
     // Outside the repository and its target directory: a tool, not a part of the product.
     Run::new("cargo")
-        .args(["install", "bpf-linker", "--version", BPF_LINKER, "--no-default-features"])
+        .args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked", "--no-default-features"])
         .args(["--features", &format!("llvm-{llvm}")])
         .env("LLVM_PREFIX", prefix)
         .env_remove("CARGO_TARGET_DIR")
