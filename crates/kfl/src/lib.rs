@@ -36,7 +36,7 @@ pub use filter::{Filter, Target, TimeRange};
 /// blanks and comments) matches every row.
 ///
 /// # Errors
-/// Everything that is wrong with the filter, up to [`limits::ERRORS`] findings, each of
+/// Everything that is wrong with the filter, up to [`limits::FINDINGS`] findings, each of
 /// [`Severity::Error`].
 pub fn compile(text: &str, target: Target, now: Timestamp) -> Result<Filter, Vec<Diagnostic>> {
     let (tree, mut found) = parser::parse(text);
@@ -52,7 +52,7 @@ pub fn compile(text: &str, target: Target, now: Timestamp) -> Result<Filter, Vec
         Some(conjuncts) if found.iter().all(|d| d.severity != Severity::Error) => conjuncts,
         _ => {
             found.retain(|d| d.severity == Severity::Error);
-            found.truncate(limits::ERRORS);
+            found.truncate(limits::FINDINGS);
             return Err(found);
         }
     };
@@ -78,6 +78,7 @@ pub fn compile(text: &str, target: Target, now: Timestamp) -> Result<Filter, Vec
     let (time_range, warning) = analyse::time_range(&expr, whole);
     found.extend(warning);
     found.sort_by_key(|d| (d.severity, d.span.start));
+    found.truncate(limits::FINDINGS);
     let normalised = if expr == everything { String::new() } else { print::print(&expr) };
     Ok(Filter { target, expr, normalised, fields, warnings: found, protocols, time_range })
 }

@@ -15,8 +15,9 @@ pub const REGEXES: usize = 32;
 /// Bytes that one compiled regular expression may take.
 pub const REGEX_BYTES: usize = 1 << 20;
 
-/// Errors that are reported for one filter; the rest would repeat what the first ones say.
-pub const ERRORS: usize = 8;
+/// Errors, or warnings and notes, that are reported for one filter; the rest would repeat what the
+/// first ones say.
+pub const FINDINGS: usize = 8;
 
 /// Depth of the text's own tree, which is somewhat deeper than what it means: names with dots and
 /// calls that stand for a constant are levels of their own.

@@ -9,7 +9,7 @@ mod text;
 use remora_model::{FieldId, Timestamp};
 
 use crate::syntax::{Kind, Node};
-use crate::{ArithOp, Diagnostic, Expr, Literal, Span, Target, Type, limits};
+use crate::{ArithOp, Diagnostic, Expr, Literal, Severity, Span, Target, Type, limits};
 
 /// What a macro's variable stands for.
 #[derive(Clone, Debug)]
@@ -63,8 +63,10 @@ impl<'a> Checker<'a> {
     }
 
     fn report<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
-        // The body of a macro over constants is checked once for each of them.
-        if !self.found.contains(&diagnostic) {
+        // The body of a macro over constants is checked once for each of them. Notes are bounded
+        // here, errors by `any`.
+        let room = diagnostic.severity == Severity::Error || self.found.len() < 4 * limits::FINDINGS;
+        if room && !self.found.contains(&diagnostic) {
             self.found.push(diagnostic);
         }
         None
@@ -112,6 +114,10 @@ impl<'a> Checker<'a> {
 
     /// A node of any type, list and map fields included.
     fn any(&mut self, node: &Node) -> Option<Expr> {
+        // What more there is to say would not be shown, and a suggestion costs a walk of the catalogue.
+        if self.found.iter().filter(|d| d.severity == Severity::Error).count() >= limits::FINDINGS {
+            return None;
+        }
         self.nodes += 1;
         if self.nodes > limits::NODES {
             let message =
