@@ -161,7 +161,9 @@ impl<'a> Lexer<'a> {
         let spelled = &self.text[start..start + word];
         let span = Span::new(start, self.at);
         let suffix = &spelled[digits..];
-        if !suffix.is_empty() && !(suffix.eq_ignore_ascii_case("u") && !hex) {
+        // CEL marks unsigned numbers with a `u`; there is one kind of integer here.
+        let whole = suffix.is_empty() || (suffix.eq_ignore_ascii_case("u") && !hex);
+        if !whole {
             let found = Diagnostic::error(span, format!("`{spelled}` is not a number"));
             let is_unit = ["ns", "us", "ms", "s", "m", "h", "d", "w", "µs"].contains(&suffix);
             return self.fail(if is_unit {

@@ -15,6 +15,7 @@ pub mod eval;
 pub mod explain;
 pub mod expr;
 pub mod filter;
+pub mod functions;
 mod lexer;
 pub mod limits;
 mod parser;
@@ -31,6 +32,7 @@ pub use eval::{Value, eval};
 pub use explain::{ExplainedField, Explanation, explain};
 pub use expr::{ArithOp, CompareOp, Expr, Literal, Network, Pattern, Quantifier, TextOp, Type};
 pub use filter::{Filter, Target, TimeRange};
+pub use functions::{FUNCTIONS, FunctionDef};
 
 /// Compiles a filter for one table. `now` is what `now()` stands for. Empty text (or nothing but
 /// blanks and comments) matches every row.
@@ -80,5 +82,11 @@ pub fn compile(text: &str, target: Target, now: Timestamp) -> Result<Filter, Vec
     found.sort_by_key(|d| (d.severity, d.span.start));
     found.truncate(limits::FINDINGS);
     let normalised = if expr == everything { String::new() } else { print::print(&expr) };
+    // Macros over constants and lists of networks are written out there. Whoever gets the normalised
+    // text, as in the cursor of a page, must be able to give it back.
+    if !parser::parse(&normalised).1.is_empty() {
+        let message = "the filter is too long once its macros and lists are written out";
+        return Err(vec![Diagnostic::error(whole, message).help("split it into several queries")]);
+    }
     Ok(Filter { target, expr, normalised, fields, warnings: found, protocols, time_range })
 }

@@ -3,29 +3,7 @@
 use remora_model::field::CATALOGUE;
 
 use crate::Target;
-
-/// Every function, method and macro.
-pub(crate) const FUNCTIONS: &[&str] = &[
-    "contains",
-    "startsWith",
-    "endsWith",
-    "matches",
-    "size",
-    "has",
-    "map_get",
-    "ip_in",
-    "cidr",
-    "lowerAscii",
-    "upperAscii",
-    "int",
-    "string",
-    "now",
-    "timestamp",
-    "duration",
-    "exists",
-    "all",
-    "exists_one",
-];
+use crate::functions::FUNCTIONS;
 
 /// Words that people bring from elsewhere, and the fields that say the same. A field that does not
 /// exist in the table that is asked is passed over.
@@ -126,7 +104,7 @@ const FUNCTION_ALIASES: &[(&[&str], &str)] = &[
 const PROPOSED: usize = 3;
 
 pub(crate) fn is_function(name: &str) -> bool {
-    FUNCTIONS.contains(&name)
+    FUNCTIONS.iter().any(|f| f.name == name)
 }
 
 /// "did you mean `a`, `b` or `c`?"
@@ -182,7 +160,7 @@ pub(crate) fn function(name: &str) -> Option<String> {
     }
     FUNCTIONS
         .iter()
-        .filter_map(|f| Some((distance_rank(&wanted.replace('_', ""), &f.replace('_', ""))?, *f)))
+        .filter_map(|f| Some((distance_rank(&wanted.replace('_', ""), &f.name.replace('_', ""))?, f.name)))
         .min_by_key(|(rank, _)| *rank)
         .map(|(_, f)| did_you_mean(&[f]))
 }

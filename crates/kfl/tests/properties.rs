@@ -221,6 +221,14 @@ fn long_filters_are_accepted_up_to_the_limits() {
 }
 
 #[test]
+fn what_is_too_long_once_written_out_is_refused() {
+    let networks = vec!["\"::/0\""; 2_000].join(",");
+    refused(&format!("ip_in(src.ip, [{networks}])"), "written out");
+    let escapes = "\u{1}".repeat(limits::TEXT_BYTES / 2);
+    refused(&format!("path == \"{escapes}\""), "written out");
+}
+
+#[test]
 fn many_errors_are_cut_off() {
     let errors = compile(&vec!["status"; 1_000].join(" || "), Target::Calls, now()).unwrap_err();
     assert_eq!(errors.len(), limits::FINDINGS);

@@ -4,6 +4,7 @@ use regex::RegexBuilder;
 use remora_model::Timestamp;
 
 use super::{Bound, Checker, and, or, with_article};
+use crate::functions::FUNCTIONS;
 use crate::syntax::{Kind, Node};
 use crate::{Diagnostic, Expr, Literal, Network, Pattern, Quantifier, Span, TextOp, Type};
 use crate::{duration, limits, suggest};
@@ -129,7 +130,10 @@ impl Checker<'_> {
         let found = Diagnostic::error(span, format!("there is no function `{name}`"));
         self.report(match suggest::function(name) {
             Some(help) => found.help(help),
-            None => found.help(format!("there are {}", suggest::FUNCTIONS.join(", "))),
+            None => {
+                let names: Vec<&str> = FUNCTIONS.iter().map(|f| f.name).collect();
+                found.help(format!("there are {}", names.join(", ")))
+            }
         })
     }
 

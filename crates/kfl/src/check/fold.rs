@@ -16,15 +16,15 @@ impl Checker<'_> {
     ) -> Option<Expr> {
         use ArithOp::{Add, Div, Rem, Sub};
         use Type::{Duration, Int, Text, Time};
-        let allowed = match (left.ty(), op, right.ty()) {
+        let allowed = matches!(
+            (left.ty(), op, right.ty()),
             (Int, _, Int)
-            | (Text, Add, Text)
-            | (Time, Add | Sub, Duration)
-            | (Duration, Add, Time)
-            | (Time, Sub, Time)
-            | (Duration, Add | Sub, Duration) => true,
-            _ => false,
-        };
+                | (Text, Add, Text)
+                | (Time, Add | Sub, Duration)
+                | (Duration, Add, Time)
+                | (Time, Sub, Time)
+                | (Duration, Add | Sub, Duration)
+        );
         if !allowed {
             let message = format!(
                 "`{}` cannot join {} and {}",
