@@ -35,6 +35,8 @@ pub enum CloseReason {
     Idle,
     /// Pushed out of a full table by newer flows.
     Evicted,
+    /// A new connection began between the same addresses and ports; the end was not seen.
+    Reused,
     /// The capture ended.
     CaptureEnd,
 }
@@ -47,6 +49,7 @@ impl CloseReason {
             Self::Reset => "reset",
             Self::Idle => "idle",
             Self::Evicted => "evicted",
+            Self::Reused => "reused",
             Self::CaptureEnd => "capture_end",
         }
     }

@@ -1,0 +1,485 @@
+//! The application side of a flow: detection first, then its dissector.
+
+use remora_model::{Timestamp, Transport};
+
+use super::env::{Env, count};
+use super::stream::Stream;
+use crate::detect::{self, Choice, Entry, Sample};
+use crate::dissector::Times;
+use crate::{Context, Dissector, Ending, Problem, Role, Taken};
+
+/// Datagrams that are looked at before a flow's protocol counts as unknown.
+const DATAGRAM_TRIES: u8 = 8;
+
+/// Bytes of a connection joined in the middle that are looked at before its protocol counts as
+/// unknown, in units of `Limits::detect_bytes`.
+const JOIN_TRIES: u64 = 16;
+
+/// Where a flow stands.
+enum State {
+    /// Its protocol is not known yet. Counts datagrams that said nothing.
+    Detecting(u8),
+    /// It is being dissected.
+    Active(Active),
+    /// Nobody reads it: unknown protocol, or out of budget.
+    Opaque,
+}
+
+struct Active {
+    entry: &'static Entry,
+    dissector: Box<dyn Dissector>,
+    /// The direction in which the client sends.
+    client: usize,
+}
+
+impl Active {
+    fn role(&self, dir: usize) -> Role {
+        if dir == self.client { Role::Client } else { Role::Server }
+    }
+
+    fn context<'a>(&self, env: &'a mut Env<'_>, pos: u64, times: Times<'a>) -> Context<'a> {
+        Context {
+            flow: env.flow,
+            transport: env.transport,
+            client: env.ends[self.client],
+            server: env.ends[1 - self.client],
+            source: env.source,
+            limits: env.limits,
+            pos,
+            times,
+            sink: &mut *env.sink,
+        }
+    }
+}
+
+/// Both directions of a flow with what reads them.
+pub(super) struct App {
+    state: State,
+    streams: [Stream; 2],
+    /// The direction that opened the connection, where that was seen.
+    opener: Option<usize>,
+    /// The protocol that was found, and the direction in which its client sends. Outlives the
+    /// dissector.
+    found: Option<(&'static str, usize)>,
+}
+
+impl App {
+    pub(super) fn new() -> Self {
+        Self { state: State::Detecting(0), streams: Default::default(), opener: None, found: None }
+    }
+
+    /// The direction in which the client sends, once a protocol has said so.
+    pub(super) fn client(&self) -> Option<usize> {
+        self.found.map(|(_, client)| client)
+    }
+
+    /// Name of the protocol found.
+    pub(super) fn protocol(&self) -> Option<&'static str> {
+        self.found.map(|(name, _)| name)
+    }
+
+    pub(super) fn set_opener(&mut self, dir: usize) {
+        self.opener = Some(dir);
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        match &self.state {
+            State::Active(a) => a.dissector.is_busy() || self.streams.iter().any(|s| !s.is_empty()),
+            State::Detecting(_) => self.streams.iter().any(|s| !s.is_empty()),
+            State::Opaque => false,
+        }
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        let dissector = match &self.state {
+            State::Active(a) => a.dissector.memory(),
+            _ => 0,
+        };
+        dissector + self.streams[0].memory() + self.streams[1].memory()
+    }
+
+    /// How many of the next bytes of `dir` need not be kept.
+    pub(super) fn unwanted(&self, dir: usize) -> u64 {
+        match self.state {
+            State::Opaque => u64::MAX,
+            _ => self.streams[dir].skip,
+        }
+    }
+
+    /// How many of the next bytes of `dir` a dissector has asked to skip: other than
+    /// [`unwanted`](Self::unwanted), nothing for a flow that nobody reads.
+    pub(super) fn skipping(&self, dir: usize) -> u64 {
+        self.streams[dir].skip
+    }
+
+    /// The stream of `dir` does not begin with its first byte.
+    pub(super) fn joined(&mut self, dir: usize) {
+        self.streams[dir].joined = true;
+    }
+
+    /// The next bytes of a stream.
+    pub(super) fn data(&mut self, dir: usize, bytes: &[u8], ts: Timestamp, env: &mut Env<'_>) {
+        let stream = &mut self.streams[dir];
+        stream.arrived(ts);
+        match &mut self.state {
+            State::Opaque => stream.pos += bytes.len() as u64,
+            State::Detecting(_) => {
+                stream.push(bytes);
+                self.detect(false, env);
+            }
+            State::Active(active) => feed(active, stream, dir, bytes, env),
+        }
+    }
+
+    /// The next `len` bytes of a stream are missing.
+    pub(super) fn gap(&mut self, dir: usize, len: u64, env: &mut Env<'_>) {
+        *env.missing = env.missing.saturating_add(count(len));
+        if let State::Detecting(_) = self.state {
+            // What came before the gap must do.
+            self.detect(true, env);
+        }
+        let stream = &mut self.streams[dir];
+        match &mut self.state {
+            State::Opaque => {
+                stream.pos += len;
+                env.problem(Problem::StreamGap, len);
+            }
+            State::Detecting(_) => {
+                stream.clear();
+                stream.pos += len;
+                stream.joined = true;
+                env.problem(Problem::StreamGap, len);
+            }
+            State::Active(active) => {
+                let len = len - skip(active, stream, dir, len, true, env);
+                if len > 0 {
+                    env.problem(Problem::StreamGap, len);
+                    lose(active, stream, dir, len, env);
+                }
+            }
+        }
+    }
+
+    /// The next `len` bytes were seen and not kept, because they were unwanted.
+    pub(super) fn passed(&mut self, dir: usize, len: u64, env: &mut Env<'_>) {
+        let stream = &mut self.streams[dir];
+        match &mut self.state {
+            State::Opaque => stream.pos += len,
+            State::Detecting(_) => self.gap(dir, len, env),
+            State::Active(active) => {
+                let len = len - skip(active, stream, dir, len, false, env);
+                if len > 0 {
+                    self.gap(dir, len, env);
+                }
+            }
+        }
+    }
+
+    /// A stream, or one side of a datagram flow, is over.
+    pub(super) fn end(&mut self, dir: usize, how: Ending, env: &mut Env<'_>) {
+        if self.streams[dir].ended.is_some() {
+            return;
+        }
+        self.streams[dir].ended = Some(how);
+        if let State::Active(active) = &mut self.state {
+            finish(active, &mut self.streams[dir], dir, how, env);
+        } else if self.streams.iter().all(|s| s.ended.is_some()) {
+            self.detect(true, env);
+            if let State::Detecting(_) = self.state {
+                self.give_up(env);
+            }
+        }
+    }
+
+    /// One datagram.
+    pub(super) fn datagram(&mut self, dir: usize, bytes: &[u8], ts: Timestamp, env: &mut Env<'_>) {
+        self.streams[dir].arrived(ts);
+        if let State::Detecting(tries) = &mut self.state {
+            let sample = &bytes[..bytes.len().min(env.limits.detect_bytes)];
+            match detect::datagram(env.registry, sample) {
+                Some((entry, role)) => {
+                    let client = if role == Role::Client { dir } else { 1 - dir };
+                    self.start(entry, client, env);
+                }
+                None => {
+                    *tries += 1;
+                    let undecided = *tries < DATAGRAM_TRIES;
+                    self.streams[dir].pos += bytes.len() as u64;
+                    if !undecided {
+                        self.give_up(env);
+                    }
+                    return;
+                }
+            }
+        }
+        let stream = &mut self.streams[dir];
+        if let State::Active(active) = &mut self.state {
+            let times = [(0, stream.newest)];
+            let role = active.role(dir);
+            let mut cx = active.context(env, stream.pos, Times(&times));
+            active.dissector.data(role, bytes, &mut cx);
+        }
+        stream.pos += bytes.len() as u64;
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Timestamp, env: &mut Env<'_>) {
+        if let State::Active(active) = &mut self.state {
+            let times = [(0, now)];
+            let mut cx = active.context(env, 0, Times(&times));
+            active.dissector.tick(now, &mut cx);
+        }
+    }
+
+    /// Gives all memory back: the dissector reports what it has and nobody reads on. Says how
+    /// much memory it was.
+    pub(super) fn shed(&mut self, env: &mut Env<'_>) -> usize {
+        let held = self.memory();
+        for dir in [0, 1] {
+            if let (State::Active(active), None) = (&mut self.state, self.streams[dir].ended) {
+                finish(active, &mut self.streams[dir], dir, Ending::Lost, env);
+            }
+        }
+        self.forget();
+        held
+    }
+
+    /// Frees what a flow that is over does not need any more.
+    pub(super) fn forget(&mut self) {
+        self.state = State::Opaque;
+        for stream in &mut self.streams {
+            stream.forget();
+        }
+    }
+
+    fn give_up(&mut self, env: &mut Env<'_>) {
+        let seen: u64 = self.streams.iter().map(|s| s.pos + s.rest().len() as u64).sum();
+        if seen > 0 {
+            env.problem(Problem::UnknownProtocol, seen);
+        }
+        self.forget();
+    }
+
+    /// Looks at what has arrived. `last`: nothing more will come to decide by.
+    fn detect(&mut self, last: bool, env: &mut Env<'_>) {
+        let limit = env.limits.detect_bytes.max(1);
+        let samples = [0, 1].map(|dir| {
+            let s = &self.streams[dir];
+            Sample {
+                bytes: &s.rest()[..s.rest().len().min(limit)],
+                joined: s.joined,
+                full: s.rest().len() >= limit,
+            }
+        });
+        match detect::stream(env.registry, &samples, self.opener, last) {
+            Choice::Wait => {}
+            Choice::Unknown => self.give_up(env),
+            Choice::PassOver => {
+                // Joined in the middle and nothing found yet: make room for what follows.
+                for s in &mut self.streams {
+                    if s.joined && s.rest().len() >= limit {
+                        s.take(limit / 2);
+                    }
+                }
+                if self.streams.iter().any(|s| s.pos > JOIN_TRIES * limit as u64) {
+                    self.give_up(env);
+                }
+            }
+            Choice::Found { entry, client, at } => {
+                if let Some((dir, offset)) = at {
+                    self.streams[dir].joined = false;
+                    let passed = self.streams[dir].pos + offset as u64;
+                    if passed > 0 {
+                        env.problem(Problem::Unsynced, passed);
+                    }
+                    self.streams[dir].take(offset);
+                }
+                self.start(entry, client, env);
+            }
+        }
+    }
+
+    /// Begins to dissect, with what has arrived so far.
+    fn start(&mut self, entry: &'static Entry, client: usize, env: &mut Env<'_>) {
+        let dissector = (entry.start)(env.limits, env.transport);
+        self.found = Some((entry.protocol.name(), client));
+        let mut active = Active { entry, dissector, client };
+        if env.transport == Transport::Tcp {
+            // In the order in which they began to speak.
+            let [a, b] = [&self.streams[client], &self.streams[1 - client]];
+            let first = if b.is_empty() || a.oldest() <= b.oldest() { client } else { 1 - client };
+            for dir in [first, 1 - first] {
+                let stream = &mut self.streams[dir];
+                if stream.joined {
+                    stream.lost = Some(0);
+                }
+                if !stream.is_empty() {
+                    show(&mut active, stream, dir, env);
+                }
+                if let Some(how) = stream.ended {
+                    finish(&mut active, stream, dir, how, env);
+                }
+            }
+        }
+        self.state = State::Active(active);
+    }
+}
+
+/// The next bytes for a dissector.
+fn feed(active: &mut Active, stream: &mut Stream, dir: usize, bytes: &[u8], env: &mut Env<'_>) {
+    let skipped = skip(active, stream, dir, bytes.len() as u64, false, env);
+    let bytes = &bytes[usize::try_from(skipped).unwrap_or(bytes.len())..];
+    if bytes.is_empty() {
+        return;
+    }
+    if stream.lost.is_some() || !stream.is_empty() {
+        stream.push(bytes);
+        return show(active, stream, dir, env);
+    }
+    // The fast path: nothing waits, so the packet's own bytes are shown.
+    let times = [(0, stream.newest)];
+    let role = active.role(dir);
+    let mut cx = active.context(env, stream.pos, Times(&times));
+    match active.dissector.data(role, bytes, &mut cx) {
+        Taken::Bytes(n) => {
+            let n = n.min(bytes.len());
+            stream.pos += n as u64;
+            if n < bytes.len() {
+                stream.push(&bytes[n..]);
+                bound(active, stream, dir, env);
+            }
+        }
+        Taken::AndSkip(n) => {
+            stream.pos += bytes.len() as u64;
+            begin_skip(active, stream, dir, n, env);
+        }
+    }
+}
+
+/// Shows a dissector what waits.
+fn show(active: &mut Active, stream: &mut Stream, dir: usize, env: &mut Env<'_>) {
+    if stream.lost.is_some() && !resync(active, stream, dir, env) {
+        return;
+    }
+    let role = active.role(dir);
+    let mut cx = active.context(env, stream.pos, stream.times());
+    match active.dissector.data(role, stream.rest(), &mut cx) {
+        Taken::Bytes(n) => {
+            stream.take(n);
+            bound(active, stream, dir, env);
+        }
+        Taken::AndSkip(n) => {
+            stream.clear();
+            begin_skip(active, stream, dir, n, env);
+        }
+    }
+}
+
+/// Gives up on a message that is too large to wait for.
+fn bound(active: &mut Active, stream: &mut Stream, dir: usize, env: &mut Env<'_>) {
+    if stream.rest().len() > env.limits.message_bytes {
+        let len = stream.rest().len() as u64;
+        env.problem(Problem::MessageTooLarge, len);
+        let role = active.role(dir);
+        let mut cx = active.context(env, stream.pos, stream.times());
+        active.dissector.gap(role, len, &mut cx);
+        stream.clear();
+        stream.lost = (!active.dissector.in_sync(role)).then_some(0);
+    }
+}
+
+fn begin_skip(active: &mut Active, stream: &mut Stream, dir: usize, n: u64, env: &mut Env<'_>) {
+    stream.skip = n;
+    stream.skip_missing = 0;
+    if n == 0 {
+        skip_done(active, stream, dir, env);
+    }
+}
+
+/// Counts off bytes that a dissector does not want. Says how many of the `len` they were.
+fn skip(
+    active: &mut Active,
+    stream: &mut Stream,
+    dir: usize,
+    len: u64,
+    missing: bool,
+    env: &mut Env<'_>,
+) -> u64 {
+    if stream.skip == 0 {
+        return 0;
+    }
+    let n = stream.count_off(len, missing);
+    if stream.skip == 0 {
+        skip_done(active, stream, dir, env);
+    }
+    n
+}
+
+fn skip_done(active: &mut Active, stream: &mut Stream, dir: usize, env: &mut Env<'_>) {
+    let times = [(0, stream.newest)];
+    let role = active.role(dir);
+    let mut cx = active.context(env, stream.pos, Times(&times));
+    active.dissector.skipped(role, stream.skip_missing, &mut cx);
+}
+
+/// Tells a dissector of `len` missing bytes.
+fn lose(active: &mut Active, stream: &mut Stream, dir: usize, len: u64, env: &mut Env<'_>) {
+    // Bytes passed over while searching were never shown: they are part of what is missing.
+    let searched = stream.lost.map_or(0, |n| n + stream.rest().len() as u64);
+    if searched > 0 {
+        env.problem(Problem::Unsynced, searched);
+    }
+    let role = active.role(dir);
+    let times = [(0, stream.newest)];
+    let pos = stream.pos + stream.rest().len() as u64;
+    let mut cx = active.context(env, pos.saturating_sub(searched), Times(&times));
+    active.dissector.gap(role, searched + len, &mut cx);
+    stream.clear();
+    stream.pos += len;
+    stream.lost = (!active.dissector.in_sync(role)).then_some(0);
+}
+
+/// Looks for the beginning of a message. True when the waiting bytes now begin with one.
+fn resync(active: &mut Active, stream: &mut Stream, dir: usize, env: &mut Env<'_>) -> bool {
+    let Some(lost) = stream.lost else { return true };
+    let role = active.role(dir);
+    if let Some(at) = (active.entry.resync)(stream.rest(), role).filter(|&at| at < stream.rest().len()) {
+        let passed = lost + at as u64;
+        stream.take(at);
+        stream.lost = None;
+        if passed > 0 {
+            env.problem(Problem::Unsynced, passed);
+            let mut cx = active.context(env, stream.pos - passed, stream.times());
+            active.dissector.gap(role, passed, &mut cx);
+        }
+        return true;
+    }
+    // A message may begin in the last bytes: keep as many as detection would look at.
+    let keep = env.limits.detect_bytes.max(1);
+    if stream.rest().len() >= 2 * keep {
+        let n = stream.rest().len() - keep;
+        stream.take(n);
+        stream.lost = Some(lost + n as u64);
+    }
+    false
+}
+
+/// Ends one direction for a dissector.
+fn finish(active: &mut Active, stream: &mut Stream, dir: usize, how: Ending, env: &mut Env<'_>) {
+    let role = active.role(dir);
+    if let Some(lost) = stream.lost.take() {
+        let passed = lost + stream.clear();
+        if passed > 0 {
+            env.problem(Problem::Unsynced, passed);
+            let times = [(0, stream.newest)];
+            let mut cx = active.context(env, stream.pos - passed, Times(&times));
+            active.dissector.gap(role, passed, &mut cx);
+        }
+    }
+    let times = [(0, stream.newest)];
+    let times = if stream.is_empty() { Times(&times) } else { stream.times() };
+    let mut cx = active.context(env, stream.pos, times);
+    active.dissector.end(role, stream.rest(), how, &mut cx);
+    stream.clear();
+}

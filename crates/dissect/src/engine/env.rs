@@ -1,0 +1,30 @@
+//! What the parts of a flow need to know of it and of the engine while they work.
+
+use remora_model::{CaptureSource, Endpoint, FlowId, Transport};
+
+use crate::{Limits, Problem, Sink, detect::Entry};
+
+/// Borrowed for the time of one packet.
+pub(super) struct Env<'a> {
+    pub(super) flow: FlowId,
+    pub(super) transport: Transport,
+    /// Sender of direction 0, sender of direction 1.
+    pub(super) ends: [Endpoint; 2],
+    pub(super) source: CaptureSource,
+    pub(super) limits: &'a Limits,
+    pub(super) registry: &'static [Entry],
+    pub(super) sink: &'a mut dyn Sink,
+    /// The flow's count of bytes that were never captured.
+    pub(super) missing: &'a mut i64,
+}
+
+impl Env<'_> {
+    pub(super) fn problem(&mut self, problem: Problem, bytes: u64) {
+        self.sink.problem(problem, bytes);
+    }
+}
+
+/// A count as the model's columns hold it.
+pub(super) fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,438 @@
+//! From packets to flows, streams, dissectors and calls.
+//!
+//! [`Engine::packet`] finds the flow of a packet in a bounded table, its TCP assembler puts
+//! the bytes in order, and the application side detects the protocol by content and runs its
+//! dissector. An in-order packet of a known flow, all of which the dissector takes, is handed
+//! through without a copy or an allocation.
+
+mod app;
+mod env;
+mod flow;
+mod fragments;
+mod shunt;
+mod stream;
+mod table;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, Timestamp, Transport};
+
+pub use shunt::Shunt;
+
+use crate::detect::{Entry, REGISTRY};
+use crate::packet::{self, IpView, LinkType};
+use crate::tcp::{Assembler, Bounds, Seq};
+use crate::{Ending, Limits, Problem, Sink};
+use flow::{Fate, Flow, Lent};
+use fragments::{Fragments, Outcome};
+use table::{Key, Queue, Table};
+
+/// How often all flows are looked at, in time of the capture.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A closed flow stays this long in the table, for its stragglers.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Flows that may come to nothing (no TCP payload yet, or UDP) are over after this long in
+/// silence, if `Limits::idle` is not shorter.
+const SHORT_IDLE: Duration = Duration::from_secs(60);
+
+/// Flows looked at to find one that may go. Keeps the cost per packet bounded.
+const VICTIMS: usize = 64;
+
+/// Names for the flows of one engine: an arithmetic sequence, so that several engines of a node
+/// (one per shard) never give the same name.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowIds {
+    next: i64,
+    step: i64,
+}
+
+impl FlowIds {
+    /// `first`, `first + step`, `first + 2 * step`, ... For shard `k` of `n`: `base + k` and `n`.
+    pub const fn new(first: i64, step: i64) -> Self {
+        Self { next: first, step }
+    }
+
+    fn take(&mut self) -> FlowId {
+        let id = FlowId(self.next);
+        self.next = self.next.wrapping_add(self.step);
+        id
+    }
+}
+
+/// What an engine holds at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Packets given to it since it was made.
+    pub packets: u64,
+    /// Flows in the table.
+    pub flows: usize,
+    /// IP datagrams being put together.
+    pub fragments: usize,
+    /// Bytes held against [`Limits::total_bytes`].
+    pub bytes: usize,
+}
+
+/// Puts packets together and has them dissected. One engine serves one shard of the flows: all
+/// packets of a flow must go to the same engine. It reads no clock: time is what the packets and
+/// [`tick`](Self::tick) say.
+pub struct Engine {
+    limits: Limits,
+    source: CaptureSource,
+    registry: &'static [Entry],
+    ids: FlowIds,
+    table: Table,
+    fragments: Fragments,
+    /// Flows in which something waits: when to look, slot, serial.
+    waits: VecDeque<(Timestamp, u32, u64)>,
+    serial: u64,
+    /// What all flows are charged with.
+    charged: usize,
+    swept: Option<Timestamp>,
+    packets: u64,
+    shunt_threshold: Option<u64>,
+    shunts: VecDeque<Shunt>,
+}
+
+impl Engine {
+    /// An engine without flows.
+    pub fn new(limits: Limits, source: CaptureSource, ids: FlowIds) -> Self {
+        Self::with_registry(limits, source, ids, REGISTRY)
+    }
+
+    /// An engine that knows other protocols than [`REGISTRY`].
+    pub fn with_registry(
+        limits: Limits,
+        source: CaptureSource,
+        ids: FlowIds,
+        registry: &'static [Entry],
+    ) -> Self {
+        Self {
+            limits,
+            source,
+            registry,
+            ids,
+            table: Table::new(),
+            fragments: Fragments::default(),
+            waits: VecDeque::new(),
+            serial: 0,
+            charged: 0,
+            swept: None,
+            packets: 0,
+            shunt_threshold: None,
+            shunts: VecDeque::new(),
+        }
+    }
+
+    /// Takes a frame of a capture file or a packet socket. `wire_len` is its length before a
+    /// snaplen cut it.
+    pub fn frame(&mut self, ts: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32, sink: &mut dyn Sink) {
+        self.packets += 1;
+        self.advance(ts, sink);
+        match packet::parse(link, bytes, wire_len) {
+            Ok(view) => match view.transport {
+                Some(transport) => {
+                    let ip = &view.ip;
+                    self.transport(ts, (ip.src, ip.dst), &transport, 1, u64::from(ip.wire_len), sink);
+                }
+                None => self.fragment(ts, &view.ip, sink),
+            },
+            Err(problem) => sink.problem(problem, u64::from(wire_len)),
+        }
+    }
+
+    /// Takes an IPv4 or IPv6 packet (which one, its first nibble says). `wire_len` is its length
+    /// before a snaplen cut it; it stands in for the length in the header of a GSO super-packet.
+    pub fn packet(&mut self, ts: Timestamp, ip: &[u8], wire_len: u32, sink: &mut dyn Sink) {
+        self.frame(ts, LinkType::RAW, ip, wire_len, sink);
+    }
+
+    /// Says what time it is in the capture when no packets do: gives up holes that have waited
+    /// too long, closes idle flows, writes rows of changed flows. Wanted about once a second on
+    /// live traffic; a reader of files need not call it.
+    pub fn tick(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        self.expire_waits(now, sink);
+        self.sweep(now, sink);
+    }
+
+    /// The capture is over: delivers what is held and ends every flow. The engine is empty
+    /// afterwards and may be used again.
+    pub fn finish(&mut self, sink: &mut dyn Sink) {
+        self.fragments.clear(|bytes| sink.problem(Problem::FragmentLost, bytes));
+        let mut slots: Vec<(FlowId, u32)> =
+            (0..self.table.slots()).filter_map(|s| Some((self.table.get(s)?.id, s))).collect();
+        slots.sort_unstable();
+        for (_, slot) in slots {
+            self.close(slot, CloseReason::CaptureEnd, sink);
+        }
+        self.waits.clear();
+        self.shunts.clear();
+        self.swept = None;
+    }
+
+    /// What it holds at this moment.
+    pub fn stats(&self) -> EngineStats {
+        EngineStats {
+            packets: self.packets,
+            flows: self.table.len(),
+            fragments: self.fragments.len(),
+            bytes: self.held(),
+        }
+    }
+
+    /// Lists a [`Shunt`] whenever a dissector skips at least `bytes`; `None`, the initial state:
+    /// never. See [`Shunt`] for what the capture has to do with them.
+    pub fn set_shunt_threshold(&mut self, bytes: Option<u64>) {
+        self.shunt_threshold = bytes;
+    }
+
+    /// Takes the shunts listed since the last time, at most 1024.
+    pub fn take_shunts(&mut self) -> impl Iterator<Item = Shunt> + '_ {
+        self.shunts.drain(..)
+    }
+
+    /// The capture has begun to leave out what `shunt` names.
+    pub fn shunted(&mut self, shunt: &Shunt) {
+        let (key, dir) = Key::new(Transport::Tcp, shunt.from, shunt.to);
+        if let Some(flow) = self.table.find(&key).and_then(|slot| self.table.get_mut(slot))
+            && flow.id == shunt.flow
+        {
+            flow.shunted(dir, Seq(shunt.until));
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.charged + self.fragments.bytes()
+    }
+
+    fn fragment(&mut self, ts: Timestamp, ip: &IpView<'_>, sink: &mut dyn Sink) {
+        let Some(at) = ip.fragment else { return };
+        let outcome =
+            self.fragments.add(ip, at, ts, self.limits.fragments, self.limits.total_bytes / 8, |bytes| {
+                sink.problem(Problem::FragmentLost, bytes);
+            });
+        match outcome {
+            Outcome::Kept => {}
+            Outcome::Overlap => sink.problem(Problem::FragmentOverlap, u64::from(ip.payload_len)),
+            Outcome::Refused => sink.problem(Problem::FragmentLost, u64::from(ip.payload_len)),
+            Outcome::Whole(whole) => {
+                let len = u32::try_from(whole.payload.len()).unwrap_or(u32::MAX);
+                match packet::parse_transport(whole.protocol, &whole.payload, len) {
+                    Ok(transport) => {
+                        let ends = (whole.src, whole.dst);
+                        self.transport(ts, ends, &transport, whole.packets, whole.ip_bytes, sink);
+                    }
+                    Err(problem) => sink.problem(problem, u64::from(len)),
+                }
+            }
+        }
+    }
+
+    /// Takes a whole segment or datagram that came in `packets` IP packets of `ip_bytes` together.
+    fn transport(
+        &mut self,
+        ts: Timestamp,
+        (src, dst): (std::net::IpAddr, std::net::IpAddr),
+        transport: &packet::Transport<'_>,
+        packets: u32,
+        ip_bytes: u64,
+        sink: &mut dyn Sink,
+    ) {
+        let (kind, src_port, dst_port) = match transport {
+            packet::Transport::Tcp(t) => (Transport::Tcp, t.src_port, t.dst_port),
+            packet::Transport::Udp(u) => (Transport::Udp, u.src_port, u.dst_port),
+        };
+        let (src, dst) = (Endpoint { ip: src, port: src_port }, Endpoint { ip: dst, port: dst_port });
+        let (key, dir) = Key::new(kind, src, dst);
+        let mut slot = self.table.find(&key);
+        if let (Some(old), packet::Transport::Tcp(segment)) = (slot, transport)
+            && self.table.get(old).is_some_and(|f| matches!(f.judge(dir, segment), Fate::Reopens))
+        {
+            self.close(old, CloseReason::Reused, sink);
+            slot = None;
+        }
+        let slot = match slot {
+            Some(slot) => slot,
+            None => {
+                while self.table.len() >= self.limits.flows.max(1) && self.evict(sink) {}
+                self.serial += 1;
+                let flow = Flow::new(self.ids.take(), self.serial, kind, src, dst, dir, ts);
+                self.table.insert(key, flow.queue(), flow)
+            }
+        };
+        let Some(flow) = self.table.get_mut(slot) else { return };
+        let mut lent = lend(&self.limits, self.source, self.registry, sink);
+        flow.count(dir, packets, ip_bytes, ts);
+        match transport {
+            packet::Transport::Tcp(segment) => flow.segment(dir, segment, ts, &mut lent),
+            packet::Transport::Udp(datagram) => {
+                let cut = u64::from(datagram.payload_len).saturating_sub(datagram.payload.len() as u64);
+                if cut > 0 {
+                    lent.sink.problem(Problem::ShortPacket, cut);
+                }
+                flow.datagram(dir, datagram.payload, ts, &mut lent);
+            }
+        }
+        if let Some(min) = self.shunt_threshold
+            && let Some(until) = flow.offer_shunt(dir, min)
+        {
+            if self.shunts.len() >= shunt::MAX_PENDING {
+                self.shunts.pop_front();
+            }
+            self.shunts.push_back(Shunt { flow: flow.id, from: src, to: dst, until: until.0 });
+        }
+        let queue = flow.queue();
+        self.table.touch(slot, queue);
+        self.after(slot, ts, sink);
+    }
+
+    /// Settles accounts after something happened in a flow.
+    fn after(&mut self, slot: u32, now: Timestamp, sink: &mut dyn Sink) {
+        let Some(flow) = self.table.get_mut(slot) else { return };
+        flow.report(now, false, &mut lend(&self.limits, self.source, self.registry, sink));
+        let memory = flow.memory();
+        self.charged = self.charged - flow.charged + memory;
+        flow.charged = memory;
+        if !flow.scheduled && flow.is_waiting() {
+            flow.scheduled = true;
+            let due = now.plus(Assembler::check_interval(&self.bounds()));
+            let serial = self.table.get(slot).map_or(0, |f| f.serial);
+            self.waits.push_back((due, slot, serial));
+        }
+        if self.held() > self.limits.total_bytes {
+            self.shed(slot, sink);
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { bytes: self.limits.flow_bytes, pieces: self.limits.segments, gap_wait: self.limits.gap_wait }
+    }
+
+    /// Time as the packets tell it.
+    fn advance(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        if !self.waits.is_empty() {
+            self.expire_waits(now, sink);
+        }
+        match self.swept {
+            Some(at) if now.0.abs_diff(at.0) < nanos(SWEEP) => {}
+            Some(_) => self.sweep(now, sink),
+            None => self.swept = Some(now),
+        }
+    }
+
+    /// Looks at the flows in which something may have waited too long.
+    fn expire_waits(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        let interval = nanos(Assembler::check_interval(&self.bounds()));
+        // One turn for each entry: those that go on waiting are appended anew.
+        for _ in 0..self.waits.len() {
+            let Some(&(due, slot, serial)) = self.waits.front() else { break };
+            // A time far in the future comes from a capture whose clock was set back.
+            if now < due && now.0.abs_diff(due.0) <= interval.saturating_mul(2) {
+                break;
+            }
+            self.waits.pop_front();
+            if let Some(flow) = self.table.get_mut(slot).filter(|f| f.serial == serial) {
+                flow.scheduled = false;
+                flow.expire(now, &mut lend(&self.limits, self.source, self.registry, sink));
+                self.after(slot, now, sink);
+            }
+        }
+    }
+
+    /// Looks at everything: idle flows, rows that are due, dissectors that wait for time.
+    fn sweep(&mut self, now: Timestamp, sink: &mut dyn Sink) {
+        self.swept = Some(now);
+        self.fragments.expire(now, |bytes| sink.problem(Problem::FragmentLost, bytes));
+        for queue in Queue::ALL {
+            let idle = nanos(match queue {
+                Queue::Closed => LINGER,
+                Queue::Embryonic | Queue::Datagrams => self.limits.idle.min(SHORT_IDLE),
+                Queue::Streams => self.limits.idle,
+            });
+            while let Some(slot) = self.table.oldest(queue) {
+                if !self.table.get(slot).is_some_and(|f| now.0.abs_diff(f.last_seen.0) > idle) {
+                    break;
+                }
+                self.close(slot, CloseReason::Idle, sink);
+            }
+        }
+        for slot in 0..self.table.slots() {
+            let Some(flow) = self.table.get_mut(slot) else { continue };
+            if flow.is_busy() {
+                flow.tick(now, &mut lend(&self.limits, self.source, self.registry, sink));
+            }
+            self.after(slot, now, sink);
+        }
+    }
+
+    /// Ends a flow, writes its last row and forgets it.
+    fn close(&mut self, slot: u32, reason: CloseReason, sink: &mut dyn Sink) {
+        let Some(mut flow) = self.table.remove(slot) else { return };
+        self.charged -= flow.charged;
+        let mut lent = lend(&self.limits, self.source, self.registry, sink);
+        flow.end(Ending::Lost, reason, &mut lent);
+        let last = flow.last_seen;
+        flow.report(last, true, &mut lent);
+    }
+
+    /// Makes room in the full table. Flows that are over go first, then those without payload,
+    /// then UDP, then TCP; among the last two those with nothing half done, oldest first.
+    fn evict(&mut self, sink: &mut dyn Sink) -> bool {
+        let idle = Queue::ALL.into_iter().find_map(|queue| match queue {
+            Queue::Closed | Queue::Embryonic => self.table.oldest(queue),
+            Queue::Datagrams | Queue::Streams => self.oldest_where(queue, |f| !f.is_busy()),
+        });
+        let any = || Queue::ALL.into_iter().find_map(|queue| self.table.oldest(queue));
+        let Some(slot) = idle.or_else(any) else { return false };
+        if let Some(flow) = self.table.get(slot).filter(|f| f.closed.is_none()) {
+            sink.problem(Problem::FlowEvicted, flow.charged as u64);
+        }
+        self.close(slot, CloseReason::Evicted, sink);
+        true
+    }
+
+    /// Gives memory back: of idle flows first, oldest first, then of busy ones, at last of the
+    /// flow that has just grown.
+    fn shed(&mut self, grown: u32, sink: &mut dyn Sink) {
+        while self.held() > self.limits.total_bytes {
+            let worth = |f: &Flow| f.charged >= 4_096;
+            let find = |busy: bool| {
+                [Queue::Datagrams, Queue::Streams]
+                    .into_iter()
+                    .find_map(|queue| self.oldest_where(queue, |f| worth(f) && f.is_busy() == busy))
+            };
+            let slot = find(false).or_else(|| find(true)).unwrap_or(grown);
+            let Some(flow) = self.table.get_mut(slot) else { break };
+            let held = flow.shed(&mut lend(&self.limits, self.source, self.registry, sink));
+            sink.problem(Problem::TotalBudget, held as u64);
+            let memory = flow.memory();
+            self.charged = self.charged - flow.charged + memory;
+            flow.charged = memory;
+            if slot == grown {
+                break;
+            }
+        }
+    }
+
+    fn oldest_where(&self, queue: Queue, accept: impl Fn(&Flow) -> bool) -> Option<u32> {
+        let first = self.table.oldest(queue);
+        std::iter::successors(first, |&slot| self.table.newer(slot))
+            .take(VICTIMS)
+            .find(|&slot| self.table.get(slot).is_some_and(&accept))
+    }
+}
+
+fn lend<'a>(
+    limits: &'a Limits,
+    source: CaptureSource,
+    registry: &'static [Entry],
+    sink: &'a mut dyn Sink,
+) -> Lent<'a> {
+    Lent { limits, source, registry, sink }
+}
+
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
