@@ -359,7 +359,11 @@ impl Flow {
         if self.closed.is_some() {
             return;
         }
+        let mut reason = reason;
         if let Some(tcp) = self.tcp.as_deref_mut() {
+            if how == Ending::Lost && tcp.sides.iter().all(Assembler::fin_seen) {
+                reason = CloseReason::Fin;
+            }
             // The client's stream first: what waits in the server's may answer it.
             for dir in [self.client, 1 - self.client] {
                 tcp.sides[dir].finish(how, &mut feed!(self, lent, dir));
