@@ -1,6 +1,6 @@
 //! What the tests of the engine share: a dissector that writes down what it is shown, a sink that
 //! keeps rows and problems, and packets made by hand.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod packets;
 pub mod tape;
