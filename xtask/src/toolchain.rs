@@ -28,14 +28,14 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// The first usable one of: `REMORA_EBPF_TOOLCHAIN`, a linked toolchain `ebpf`, the pinned
-    /// toolchain, nightly.
+    /// The first usable one of: `REMORA_EBPF_TOOLCHAIN`, the pinned toolchain, a linked toolchain
+    /// `ebpf`, nightly.
     pub(crate) fn find(root: &Path) -> Option<Self> {
         if let Ok(name) = std::env::var("REMORA_EBPF_TOOLCHAIN") {
             return Self::probe(&name);
         }
         let pinned = pinned(root).ok();
-        ["ebpf"].into_iter().chain(pinned.as_deref()).chain(["nightly"]).find_map(Self::probe)
+        pinned.as_deref().into_iter().chain(["ebpf", "nightly"]).find_map(Self::probe)
     }
 
     fn probe(name: &str) -> Option<Self> {
@@ -96,20 +96,14 @@ fn install_rustc(root: &Path) -> Result<Toolchain> {
     if let Ok(name) = std::env::var("REMORA_EBPF_TOOLCHAIN") {
         bail!("REMORA_EBPF_TOOLCHAIN names `{name}`, which has no library sources or is too old");
     }
-    let from_debian = debian_has_rust() && install_debian_rust();
-    if !from_debian {
-        let pinned = pinned(root)?;
-        let component = Run::new("rustup").args(["component", "add", "rust-src", "--toolchain", &pinned]);
-        let nightly = Run::new("rustup").args([
-            "toolchain",
-            "install",
-            "nightly",
-            "--profile",
-            "minimal",
-            "--component",
-            "rust-src",
-        ]);
-        let _ = component.status()? || nightly.status()?;
+    // The sources that belong to the pinned toolchain, if rustup can download; else what the
+    // distribution has; else a nightly.
+    let add = ["component", "add", "rust-src", "--toolchain"];
+    let added = Run::new("rustup").args(add).arg(pinned(root)?).status()?;
+    let sources = added || (debian_has_rust() && install_debian_rust());
+    if !sources {
+        let nightly = ["toolchain", "install", "nightly", "--profile", "minimal", "--component", "rust-src"];
+        Run::new("rustup").args(nightly).status()?;
     }
     Toolchain::find(root).ok_or_else(|| {
         anyhow!(
