@@ -112,7 +112,7 @@ pub(crate) fn protocols(
     }
     // Name the two conditions that exclude each other, where it is two.
     let each: Vec<_> = conjuncts.iter().map(|(e, span)| (possible(e), *span)).collect();
-    let quote = |span: crate::Span| text.get(span.start..span.end).unwrap_or_default();
+    let quote = |span: crate::Span| crate::print::brief(text.get(span.start..span.end).unwrap_or_default());
     let pair = each.iter().enumerate().find_map(|(i, (b, b_span))| {
         each[..i].iter().find(|(a, _)| a.is_disjoint(b)).map(|(a, a_span)| (a, *a_span, b, *b_span))
     });

@@ -4,10 +4,10 @@
 //! does not have is *unknown* (NULL), an operation on something unknown is unknown unless its
 //! description below says otherwise, and a row matches only when the whole filter is true.
 
-use std::net::IpAddr;
-
 use regex::Regex;
 use remora_model::{FieldId, FieldType, Timestamp};
+
+use crate::Network;
 
 /// Type of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -230,78 +230,6 @@ impl PartialEq for Pattern {
 }
 
 impl Eq for Pattern {}
-
-/// A network in CIDR notation. Addresses of IPv4 written inside IPv6 (`::ffff:1.2.3.4`) count as
-/// IPv4 ones, on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Reads `10.0.0.0/8`, `fd00::/8`, or an address alone. Bits beyond the prefix are cleared.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((a, p)) => (a, Some(p)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let width: u8 = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            // `u8::from_str` takes a sign, CIDR notation does not.
-            Some(p) if p.bytes().all(|b| b.is_ascii_digit()) => p.parse().ok().filter(|p| *p <= width)?,
-            Some(_) => return None,
-            None => width,
-        };
-        let (address, prefix) = match address.to_canonical() {
-            v4 @ IpAddr::V4(_) if width == 128 && prefix >= 96 => (v4, prefix - 96),
-            _ => (address, prefix),
-        };
-        let address = match address {
-            IpAddr::V4(a) => IpAddr::V4((u32::from(a) & mask32(prefix)).into()),
-            IpAddr::V6(a) => IpAddr::V6((u128::from(a) & mask128(prefix)).into()),
-        };
-        Some(Self { address, prefix })
-    }
-
-    /// Its first address.
-    pub const fn address(&self) -> IpAddr {
-        self.address
-    }
-
-    /// How many leading bits its addresses share.
-    pub const fn prefix(&self) -> u8 {
-        self.prefix
-    }
-
-    /// True when the address lies in it.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match (self.address, ip.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => u32::from(ip) & mask32(self.prefix) == u32::from(net),
-            (IpAddr::V6(net), IpAddr::V6(ip)) => u128::from(ip) & mask128(self.prefix) == u128::from(net),
-            // A network of IPv6 wide enough to hold the mapped addresses holds them all.
-            (IpAddr::V6(net), IpAddr::V4(ip)) => {
-                u128::from(ip.to_ipv6_mapped()) & mask128(self.prefix) == u128::from(net)
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) => false,
-        }
-    }
-}
-
-impl std::fmt::Display for Network {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
-fn mask32(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0)
-}
-
-fn mask128(prefix: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0)
-}
 
 /// An expression. Operands have the types that their operation needs: the checker made it so.
 #[derive(Clone, Debug, PartialEq, Eq)]

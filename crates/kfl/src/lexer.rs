@@ -1,6 +1,6 @@
 //! From text to tokens.
 
-use crate::{Diagnostic, Span};
+use crate::{Diagnostic, Span, print};
 
 /// A token and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl<'a> Lexer<'a> {
         // CEL marks unsigned numbers with a `u`; there is one kind of integer here.
         let whole = suffix.is_empty() || (suffix.eq_ignore_ascii_case("u") && !hex);
         if !whole {
-            let found = Diagnostic::error(span, format!("`{spelled}` is not a number"));
+            let found = Diagnostic::error(span, format!("`{}` is not a number", print::brief(spelled)));
             let is_unit = ["ns", "us", "ms", "s", "m", "h", "d", "w", "µs"].contains(&suffix);
             return self.fail(if is_unit {
                 found.help(format!(
@@ -174,7 +174,7 @@ impl<'a> Lexer<'a> {
             } else if spelled.matches('.').count() == 1 && suffix[1..].bytes().all(|b| b.is_ascii_digit()) {
                 found.help("numbers are whole here: times are in microseconds, sizes in bytes")
             } else if spelled.matches('.').count() == 3 {
-                found.help(format!("addresses stand in quotation marks: \"{spelled}\""))
+                found.help(format!("addresses stand in quotation marks: \"{}\"", print::brief(spelled)))
             } else {
                 found.help("write all its digits, or put it in quotation marks if it is a text")
             });
@@ -217,7 +217,7 @@ impl<'a> Lexer<'a> {
                     None => {
                         let length = 1 + self.rest()[1..].chars().next().map_or(0, char::len_utf8);
                         let span = Span::new(self.at, self.at + length);
-                        let spelled = &self.text[self.at..self.at + length];
+                        let spelled = print::brief(&self.text[self.at..self.at + length]);
                         let found = Diagnostic::error(span, format!("`{spelled}` is not an escape sequence"));
                         return self.fail(found.help(format!(
                             "double the backslash, or write the whole text raw: r\"{spelled}...\""

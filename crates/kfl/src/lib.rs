@@ -18,6 +18,7 @@ pub mod filter;
 pub mod functions;
 mod lexer;
 pub mod limits;
+pub mod network;
 mod parser;
 mod print;
 mod suggest;
@@ -30,9 +31,10 @@ use remora_model::Timestamp;
 pub use diagnostic::{Diagnostic, Severity, Span, render_all};
 pub use eval::{Value, eval};
 pub use explain::{ExplainedField, Explanation, explain};
-pub use expr::{ArithOp, CompareOp, Expr, Literal, Network, Pattern, Quantifier, TextOp, Type};
+pub use expr::{ArithOp, CompareOp, Expr, Literal, Pattern, Quantifier, TextOp, Type};
 pub use filter::{Filter, Target, TimeRange};
 pub use functions::{FUNCTIONS, FunctionDef};
+pub use network::Network;
 
 /// Compiles a filter for one table. `now` is what `now()` stands for. Empty text (or nothing but
 /// blanks and comments) matches every row.

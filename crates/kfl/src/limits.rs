@@ -1,7 +1,7 @@
 //! What a filter may cost. A filter beyond a limit is refused with a message that names it.
 
 /// Bytes of a filter's text.
-pub const TEXT_BYTES: usize = 16 * 1024;
+pub const TEXT_BYTES: usize = 32 * 1024;
 
 /// Depth of the syntax tree. A chain of `&&` or of `||` counts as one level however long it is.
 pub const DEPTH: usize = 48;

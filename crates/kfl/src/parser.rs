@@ -2,7 +2,7 @@
 
 use crate::lexer::{Token, TokenKind, lex};
 use crate::syntax::{Kind, Node};
-use crate::{ArithOp, CompareOp, Diagnostic, Span, limits};
+use crate::{ArithOp, CompareOp, Diagnostic, Span, limits, print};
 
 /// A fault ends the parse; it is in `Parser::found`.
 struct Stop;
@@ -114,7 +114,7 @@ impl Parser {
     fn next_name(&self) -> String {
         match self.peek() {
             TokenKind::End => "the end of the filter".to_owned(),
-            TokenKind::Ident(name) => format!("`{name}`"),
+            TokenKind::Ident(name) => format!("`{}`", print::brief(name)),
             TokenKind::Int(n) => format!("`{n}`"),
             TokenKind::Text(_) => "a text".to_owned(),
             TokenKind::Punct(p) => format!("`{p}`"),
@@ -359,7 +359,7 @@ impl Parser {
 
     fn call(&mut self, receiver: Option<Node>, name: String, name_span: Span) -> Parsed {
         let opened = self.advance().span;
-        let (args, end) = self.list(")", opened, &format!("the arguments of `{name}`"))?;
+        let (args, end) = self.list(")", opened, &format!("the arguments of `{}`", print::brief(&name)))?;
         let span = receiver.as_ref().map_or(name_span, |r| r.span).to(end);
         self.node(Kind::Call { receiver: receiver.map(Box::new), name, name_span, args }, span)
     }

@@ -78,6 +78,24 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
+/// Characters of a filter that a message repeats.
+const BRIEF: usize = 60;
+
+/// A part of a filter in one line, its end cut off when it is long.
+pub(crate) fn brief(source: &str) -> String {
+    let mut line = source.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut out: String = line.by_ref().take(BRIEF).collect();
+    if line.next().is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// A text as a literal, for a message.
+pub(crate) fn brief_text(text: &str) -> String {
+    brief(&quoted(text))
+}
+
 /// An instant without the zeros at the end of its fraction.
 pub(crate) fn instant(t: Timestamp) -> String {
     let text = t.to_rfc3339();

@@ -29,8 +29,46 @@ fn survives(text: &str) {
                     assert!(d.span.end <= text.len(), "{d:?}");
                 }
                 let _ = render_all(&errors, text);
+                for d in &errors {
+                    // One line each, however long the filter is.
+                    let help = d.help.as_deref().unwrap_or_default();
+                    assert!(
+                        !d.message.contains(char::is_control) && d.message.chars().count() < 300,
+                        "{d:?}"
+                    );
+                    assert!(!help.contains(char::is_control) && help.chars().count() < 300, "{d:?}");
+                }
             }
         }
+    }
+}
+
+#[test]
+fn messages_are_short_lines() {
+    let long = "x".repeat(2_000);
+    for text in [
+        long.clone(),
+        format!("{long} == \"a\""),
+        format!("{long}(1)"),
+        format!("path.{long}(1)"),
+        format!("path.{long}"),
+        format!("path == {}", "1".repeat(2_000)),
+        format!("path == 1.1.1.{}", "1".repeat(2_000)),
+        format!("\"{long}\""),
+        format!("status_code == \"{long}\""),
+        format!("\"{long}\" in status_code"),
+        format!("dns_questions.contains(\"{long}\n\")"),
+        format!("ts > timestamp(\"{long}\")"),
+        format!("ts > now() - duration(\"{long}\n\")"),
+        format!("ip_in(src.ip, \"{long}\")"),
+        format!("path.matches(\"(?P<{long}>\")"),
+        format!("dns_questions.exists({long}, path == \"\")"),
+        format!("http {long}"),
+        "\"\\\n\"".to_owned(),
+        "(path\n+\nid) == 5".to_owned(),
+    ] {
+        assert!(compile(&text, Target::Calls, now()).is_err(), "{text}");
+        survives(&text);
     }
 }
 

@@ -5,6 +5,7 @@ use remora_model::Timestamp;
 
 use super::{Bound, Checker, and, or, with_article};
 use crate::functions::FUNCTIONS;
+use crate::print::brief_text;
 use crate::syntax::{Kind, Node};
 use crate::{Diagnostic, Expr, Literal, Network, Pattern, Quantifier, Span, TextOp, Type};
 use crate::{duration, limits, suggest};
@@ -53,7 +54,8 @@ impl Checker<'_> {
                 match duration::parse(&text) {
                     Some(nanos) => Some(Expr::Literal(Literal::Duration(nanos))),
                     None => {
-                        let found = Diagnostic::error(of.span, format!("\"{text}\" is not a duration"));
+                        let found =
+                            Diagnostic::error(of.span, format!("{} is not a duration", brief_text(&text)));
                         self.report(found.help("write \"90s\", \"5m\", \"1h30m\", \"250ms\", \"2d\""))
                     }
                 }
@@ -127,7 +129,7 @@ impl Checker<'_> {
             let found = Diagnostic::error(span, format!("`{name}` is a field, not a function"));
             return self.report(found.help("write it without parentheses"));
         }
-        let found = Diagnostic::error(span, format!("there is no function `{name}`"));
+        let found = Diagnostic::error(span, format!("there is no function `{}`", crate::print::brief(name)));
         self.report(match suggest::function(name) {
             Some(help) => found.help(help),
             None => {
@@ -181,7 +183,10 @@ impl Checker<'_> {
         match Timestamp::parse_rfc3339(&text) {
             Some(t) => Some(Expr::Literal(Literal::Time(t))),
             None => {
-                let found = Diagnostic::error(node.span, format!("\"{text}\" is not an instant in RFC 3339"));
+                let found = Diagnostic::error(
+                    node.span,
+                    format!("{} is not an instant in RFC 3339", brief_text(&text)),
+                );
                 self.report(found.help("write \"2026-11-21T04:40:49Z\", with Z or an offset such as +01:00"))
             }
         }
@@ -271,8 +276,10 @@ impl Checker<'_> {
         match Network::parse(&text) {
             Some(network) => Some(network),
             None => {
-                let found =
-                    Diagnostic::error(node.span, format!("\"{text}\" is not a network in CIDR notation"));
+                let found = Diagnostic::error(
+                    node.span,
+                    format!("{} is not a network in CIDR notation", brief_text(&text)),
+                );
                 self.report(found.help("for example \"10.0.0.0/8\", \"fd00::/8\" or \"192.0.2.7\""))
             }
         }
@@ -288,7 +295,8 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<Expr> {
         if !matches!(name, "contains" | "containsIP") {
-            let found = Diagnostic::error(name_span, format!("cidr() has no method `{name}`"));
+            let found =
+                Diagnostic::error(name_span, format!("cidr() has no method `{}`", crate::print::brief(name)));
             return self.report(found.help("cidr(\"10.0.0.0/8\").containsIP(src.ip)"));
         }
         let usage = "cidr(\"10.0.0.0/8\").containsIP(src.ip)";

@@ -1,7 +1,7 @@
 //! `==`, `<` and their kin, and `in`.
 
 use super::{Checker, or, with_article};
-use crate::print::quoted;
+use crate::print::brief_text;
 use crate::syntax::{Kind, Node};
 use crate::{CompareOp, Diagnostic, Expr, Literal, Span, Type};
 
@@ -111,7 +111,7 @@ impl Checker<'_> {
             (Type::Time, Expr::Literal(Literal::Text(t))) => found.help(format!(
                 "an instant is written timestamp({}) or now() - duration(\"5m\")",
                 if remora_model::Timestamp::parse_rfc3339(t).is_some() {
-                    quoted(t)
+                    brief_text(t)
                 } else {
                     "\"2026-11-21T04:40:49Z\"".to_owned()
                 }

@@ -9,7 +9,7 @@ mod text;
 use remora_model::{FieldId, Timestamp};
 
 use crate::syntax::{Kind, Node};
-use crate::{ArithOp, Diagnostic, Expr, Literal, Severity, Span, Target, Type, limits};
+use crate::{ArithOp, Diagnostic, Expr, Literal, Severity, Span, Target, Type, limits, print};
 
 /// What a macro's variable stands for.
 #[derive(Clone, Debug)]
@@ -72,18 +72,14 @@ impl<'a> Checker<'a> {
         None
     }
 
-    fn source(&self, span: Span) -> &'a str {
-        self.text.get(span.start..span.end).unwrap_or_default()
+    /// What a place says, in one line and short enough for a message.
+    fn source(&self, span: Span) -> String {
+        print::brief(self.text.get(span.start..span.end).unwrap_or_default())
     }
 
-    /// What a place says, short enough to be quoted in a message.
+    /// The same in the marks of code.
     fn quote(&self, span: Span) -> String {
-        let source = self.source(span);
-        if source.chars().count() <= 40 && !source.contains('\n') {
-            format!("`{source}`")
-        } else {
-            "this".to_owned()
-        }
+        format!("`{}`", self.source(span))
     }
 
     /// A node that must be of type bool.
@@ -100,12 +96,12 @@ impl<'a> Checker<'a> {
             Expr::Field(_) => found.help(format!("has({source}) asks whether it is there; else compare it")),
             Expr::MapValue { map, key } => found.help(format!(
                 "{} in {} asks whether it is there",
-                crate::print::quoted(key),
+                print::brief_text(key),
                 map.def().name
             )),
             Expr::Literal(Literal::Text(text)) => found.help(format!(
                 "compare a field with it, for example path.contains({})",
-                crate::print::quoted(text)
+                print::brief_text(text)
             )),
             Expr::Literal(_) => found,
             _ => found.help("compare it with something"),

@@ -4,9 +4,9 @@ use remora_model::field::{self, by_name};
 use remora_model::{FieldDef, FieldId, FieldType};
 
 use super::{Bound, Checker};
-use crate::suggest;
 use crate::syntax::{Kind, Node};
 use crate::{Diagnostic, Expr, Literal, Span, Target, Type};
+use crate::{print, suggest};
 
 /// Fields that are the same as another one, which is a column.
 const SAME: &[(FieldId, FieldId)] = &[
@@ -66,7 +66,7 @@ impl Checker<'_> {
                 Some(Expr::MapValue { map: def.id, key })
             }
             _ => {
-                let whole = names.join(".");
+                let whole = print::brief(&names.join("."));
                 let found = Diagnostic::error(
                     node.span,
                     format!("`{}` is {}, it has no parts", def.name, super::with_article(def.ty.into())),
@@ -76,9 +76,11 @@ impl Checker<'_> {
                     ..found
                 };
                 self.report(match suggest::fields(&whole, self.target).as_slice() {
-                    [] if def.ty == FieldType::Map => {
-                        found.help(format!("{}[\"{}\"] looks a key up", def.name, names[used..].join(".")))
-                    }
+                    [] if def.ty == FieldType::Map => found.help(format!(
+                        "{}[\"{}\"] looks a key up",
+                        def.name,
+                        print::brief(&names[used..].join("."))
+                    )),
                     [] => found,
                     close => found.help(suggest::did_you_mean(close)),
                 })
@@ -93,8 +95,10 @@ impl Checker<'_> {
         }
         let element = self.scope.iter().find(|(_, bound)| matches!(bound, Bound::Element(_)));
         if let Some((variable, _)) = element {
-            let found =
-                Diagnostic::error(span, format!("inside this macro only `{variable}` can be looked at"));
+            let found = Diagnostic::error(
+                span,
+                format!("inside this macro only `{}` can be looked at", print::brief(variable)),
+            );
             return self.report(found.help("join a condition on another field with && outside the macro"));
         }
         Some(())
@@ -120,7 +124,7 @@ impl Checker<'_> {
     }
 
     fn unknown(&mut self, names: &[&str], span: Span) -> Option<Expr> {
-        let name = names.join(".");
+        let name = print::brief(&names.join("."));
         let found = Diagnostic::error(span, format!("no field is called `{name}`"));
         if suggest::is_function(&name) {
             return self.report(
@@ -180,7 +184,11 @@ impl Checker<'_> {
         }
         let lower = key.to_ascii_lowercase();
         if lower != key {
-            let message = format!("header names have no case: `{key}` is looked up as `{lower}`");
+            let message = format!(
+                "header names have no case: `{}` is looked up as `{}`",
+                print::brief(key),
+                print::brief(&lower)
+            );
             let _: Option<()> = self.report(Diagnostic::note(span, message));
         }
         lower

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use remora_model::{FieldId, Protocol, Transport, field};
 
 use super::Checker;
+use crate::print::brief_text;
 use crate::{Diagnostic, Expr, Span};
 
 /// How the values of a field are written.
@@ -71,7 +72,7 @@ impl Checker<'_> {
             Rule::Names(names) => {
                 let lower = text.to_ascii_lowercase();
                 if !names.contains(&lower.as_str()) {
-                    let found = Diagnostic::warning(span, format!("`{name}` is never \"{text}\""));
+                    let found = Diagnostic::warning(span, format!("`{name}` is never {}", brief_text(&text)));
                     self.warn(found.help(format!("it is one of {}", names.join(", "))));
                 }
                 lower
@@ -85,7 +86,7 @@ impl Checker<'_> {
                         span,
                         "HTTP methods have a case, and are in upper case by custom",
                     );
-                    self.warn(found.help(format!("did you mean \"{upper}\"?")));
+                    self.warn(found.help(format!("did you mean {}?", brief_text(&upper))));
                 }
                 text
             }
@@ -94,10 +95,12 @@ impl Checker<'_> {
                 Err(_) => {
                     let found = Diagnostic::warning(
                         span,
-                        format!("\"{text}\" is not an address, and `{name}` always is"),
+                        format!("{} is not an address, and `{name}` always is", brief_text(&text)),
                     );
                     self.warn(match crate::Network::parse(&text) {
-                        Some(_) => found.help(format!("ip_in({name}, \"{text}\") asks for a network")),
+                        Some(_) => {
+                            found.help(format!("ip_in({name}, {}) asks for a network", brief_text(&text)))
+                        }
                         None => {
                             found.help("src.name and dst.name have the names; .startsWith searches a part")
                         }
