@@ -11,7 +11,8 @@ fuzz_target!(|text: &str| {
         match compile(text, target, Timestamp(1_795_237_200_000_000_000)) {
             Ok(filter) => {
                 let _ = (explain(&filter), render_all(&filter.warnings, text));
-                let again = compile(&filter.normalised, target, Timestamp(0)).expect("normalised text compiles");
+                let again =
+                    compile(&filter.normalised, target, Timestamp(0)).expect("normalised text compiles");
                 assert!(again.expr == filter.expr && again.normalised == filter.normalised);
             }
             Err(errors) => {

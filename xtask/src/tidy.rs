@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::args::Args;
-use crate::product;
+use crate::run::Run;
 use workspace::Workspace;
 
 /// Something to repair.
@@ -97,15 +97,14 @@ fn format(root: &Path) -> Vec<Problem> {
         if !root.join(manifest).exists() {
             continue;
         }
-        let check = product::cargo(root).args(["fmt", "--all", "--manifest-path", manifest, "--check"]);
-        let files = match check.clone().args(["--", "--files-with-diff"]).command().output() {
+        let format = Run::new("cargo").args(["fmt", "--all", "--manifest-path", manifest]).dir(root);
+        let files = match format.clone().args(["--", "--check", "--files-with-diff"]).command().output() {
             Ok(output) if output.status.success() => continue,
             Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
             Err(error) => error.to_string(),
         };
-        let command = check.line().replace(" --check", "");
         let files: Vec<&str> = files.lines().filter(|line| line.ends_with(".rs")).collect();
-        problems.push(Problem::new(manifest, 0, format!("run `{command}`: {}", files.join(" "))));
+        problems.push(Problem::new(manifest, 0, format!("run `{}`: {}", format.line(), files.join(" "))));
     }
     problems
 }
