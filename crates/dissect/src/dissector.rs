@@ -142,21 +142,3 @@ pub trait Dissector: Send {
     /// Bytes of memory that it holds, for the budgets.
     fn memory(&self) -> usize;
 }
-
-/// Placeholder that takes everything and reports nothing.
-pub(crate) struct Nothing;
-
-impl Dissector for Nothing {
-    fn data(&mut self, _: Role, bytes: &[u8], _: &mut Context<'_>) -> Taken {
-        Taken::Bytes(bytes.len())
-    }
-    fn gap(&mut self, _: Role, _: u64, _: &mut Context<'_>) {}
-    fn skipped(&mut self, _: Role, _: u64, _: &mut Context<'_>) {}
-    fn end(&mut self, _: Role, _: &[u8], _: Ending, _: &mut Context<'_>) {}
-    fn is_busy(&self) -> bool {
-        false
-    }
-    fn memory(&self) -> usize {
-        0
-    }
-}

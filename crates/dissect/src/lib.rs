@@ -21,6 +21,7 @@ pub mod limits;
 pub mod packet;
 pub mod problem;
 pub mod redis;
+mod seen;
 pub mod sink;
 pub mod tcp;
 

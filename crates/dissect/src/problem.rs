@@ -42,6 +42,9 @@ pub enum Problem {
     PayloadLimit,
     /// A body whose content coding is broken, unknown, or expands beyond the ratio bound.
     BadEncoding,
+    /// Bytes that the protocol itself hands to something else, such as a replication stream. Not a
+    /// fault.
+    Opaque,
 }
 
 impl Problem {
@@ -65,6 +68,7 @@ impl Problem {
         Self::TooManyPending,
         Self::PayloadLimit,
         Self::BadEncoding,
+        Self::Opaque,
     ];
 
     /// Stage and reason under which it is counted (see `CoverageRow`).
@@ -88,11 +92,15 @@ impl Problem {
             Self::TooManyPending => ("dissect", "too_many_pending"),
             Self::PayloadLimit => ("dissect", "payload_limit"),
             Self::BadEncoding => ("dissect", "bad_encoding"),
+            Self::Opaque => ("dissect", "opaque"),
         }
     }
 
     /// True when something was lost or wrong, false when it is only worth knowing.
     pub const fn is_loss(self) -> bool {
-        !matches!(self, Self::NotIp | Self::OtherTransport | Self::UnknownProtocol | Self::PayloadLimit)
+        !matches!(
+            self,
+            Self::NotIp | Self::OtherTransport | Self::UnknownProtocol | Self::PayloadLimit | Self::Opaque
+        )
     }
 }

@@ -7,11 +7,11 @@ use remora_model::{Incomplete, Timestamp, Transport};
 use super::{
     detect,
     message::{HEADER, Header, Message, Section},
-    report::{self, Seen},
+    report,
     transfer::{self, Transfer},
     types,
 };
-use crate::{Context, Dissector, Ending, Problem, Role, Taken};
+use crate::{Context, Dissector, Ending, Problem, Role, Taken, seen::Seen};
 
 /// Spent queries whose buffers are kept for the next ones.
 const SPARE: usize = 4;
@@ -301,9 +301,7 @@ fn damage(message: &Message, cut: Option<Incomplete>) -> Option<Incomplete> {
 impl Dissector for Dns {
     fn data(&mut self, role: Role, bytes: &[u8], cx: &mut Context<'_>) -> Taken {
         if self.transport == Transport::Udp {
-            let ts = cx.time_at(0);
-            let seen = Seen { first: ts, last: ts, bytes: to_i64(bytes.len()), pos: position(cx, 0) };
-            self.message(role, bytes, seen, None, cx);
+            self.message(role, bytes, Seen::within(cx, 0, bytes.len()), None, cx);
             return Taken::Bytes(bytes.len());
         }
         let mut at = 0;
@@ -326,13 +324,7 @@ impl Dissector for Dns {
             }
             let Some(message) = rest.get(..len) else { break };
             let end = at + 2 + len;
-            let seen = Seen {
-                first: cx.time_at(at),
-                last: cx.time_at(end - 1),
-                bytes: to_i64(2 + len),
-                pos: position(cx, at),
-            };
-            self.message(role, message, seen, None, cx);
+            self.message(role, message, Seen::within(cx, at, end), None, cx);
             at = end;
         }
         Taken::Bytes(at)
@@ -360,13 +352,7 @@ impl Dissector for Dns {
         if self.transport == Transport::Tcp && !rest.is_empty() && !self.lost[role.index()] {
             let message = rest.get(2..).unwrap_or_default();
             if Header::read(&mut super::cursor::Cursor::new(message)).is_some() {
-                let seen = Seen {
-                    first: cx.time_at(0),
-                    last: cx.time_at(rest.len() - 1),
-                    bytes: to_i64(rest.len()),
-                    pos: position(cx, 0),
-                };
-                self.message(role, message, seen, Some(cut), cx);
+                self.message(role, message, Seen::within(cx, 0, rest.len()), Some(cut), cx);
             } else {
                 cx.problem(Problem::Malformed, rest.len() as u64);
             }
@@ -399,14 +385,6 @@ impl Dissector for Dns {
     fn memory(&self) -> usize {
         size_of::<Self>() + self.held + self.scratch.memory()
     }
-}
-
-fn to_i64(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-fn position(cx: &Context<'_>, offset: usize) -> i64 {
-    i64::try_from(cx.pos).unwrap_or(i64::MAX).saturating_add(to_i64(offset))
 }
 
 #[cfg(test)]

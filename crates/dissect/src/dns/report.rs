@@ -1,22 +1,12 @@
 //! From messages to a call.
 
-use remora_model::{Call, FieldId, Incomplete, Protocol, Timestamp, ValueRef, field};
+use remora_model::{Call, FieldId, Incomplete, Protocol, ValueRef, field};
 
 use super::{
     message::{Message, flag},
     types,
 };
-use crate::{Context, Role};
-
-/// When and where on the wire a message was.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) first: Timestamp,
-    pub(super) last: Timestamp,
-    /// Octets, framing included.
-    pub(super) bytes: i64,
-    pub(super) pos: i64,
-}
+use crate::{Context, Role, seen::Seen};
 
 /// Values of all lists together that fit on the stack.
 const FEW: usize = 64;
