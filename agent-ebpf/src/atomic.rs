@@ -1,0 +1,33 @@
+//! Atomic operations, which `core` does not offer for the BPF target. Linux 5.12 and newer run them.
+
+use core::arch::asm;
+
+/// Stores `value` and returns what was there.
+///
+/// # Safety
+///
+/// `at` is a valid, aligned address in a map value.
+#[inline(always)]
+pub unsafe fn swap(at: *mut u64, mut value: u64) -> u64 {
+    unsafe { asm!("{v} = xchg_64({p} + 0, {v})", v = inout(reg) value, p = in(reg) at) };
+    value
+}
+
+/// Adds `value`.
+///
+/// # Safety
+///
+/// `at` is a valid, aligned address in a map value.
+#[inline(always)]
+pub unsafe fn add(at: *mut u64, value: u64) {
+    unsafe { asm!("lock *(u64 *)({p} + 0) += {v}", v = in(reg) value, p = in(reg) at) };
+}
+
+/// Hides a value's origin from the optimiser, which would otherwise drop a bound that it knows to
+/// hold and the verifier does not.
+#[inline(always)]
+pub fn opaque(mut value: u64) -> u64 {
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}

@@ -1,0 +1,30 @@
+//! The programs that run in the kernel; one family of hooks per file.
+//!
+//! `packet` is the path that every packet takes, whichever hook brought it (`cgroup_skb`, `tc`);
+//! `socket` notes who owns a socket. None of them changes or blocks anything: every program lets
+//! the packet or the call pass.
+
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod atomic;
+mod cgroup_skb;
+mod flow;
+mod maps;
+mod packet;
+mod parse;
+mod policy;
+mod socket;
+mod tc;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier admits no program that can reach this.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

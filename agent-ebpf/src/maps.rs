@@ -1,0 +1,130 @@
+//! The maps and the constants that the loader sets.
+
+use aya_ebpf::{
+    Global,
+    bindings::{BPF_F_CLONE, BPF_F_NO_PREALLOC, bpf_map_type},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+use remora_abi::{
+    CidrKey4, CidrKey6, Counter, FlowKey, FlowValue, MAX_CAPTURE, PacketHeader, Process, Reason, RingState,
+    Settings, Shunt, SocketOwner,
+};
+
+use crate::atomic;
+
+/// Rings in use; the loader sets it.
+#[unsafe(no_mangle)]
+pub static RING_COUNT: Global<u32> = Global::new(1);
+/// 1 when `bpf_get_netns_cookie` works in packet programs (Linux 6.15).
+#[unsafe(no_mangle)]
+pub static HAS_NETNS_COOKIE: Global<u32> = Global::new(0);
+/// 1 to send log lines to user space.
+#[unsafe(no_mangle)]
+pub static LOG: Global<u32> = Global::new(0);
+
+/// Most rings.
+pub const MAX_RINGS: usize = 64;
+/// Scratch buffers per CPU: a task's, and those of what interrupts or preempts it. Programs at
+/// cgroup hooks run with interrupts and preemption on, so one buffer per CPU is not enough.
+pub const SCRATCH_SLOTS: u32 = 3;
+
+/// The rings; the loader fills it.
+#[btf_map]
+pub static RINGS: ArrayOfMaps<RingBuf<[u8; 0], 4096>, MAX_RINGS> = ArrayOfMaps::new();
+/// Which readers sleep.
+#[btf_map]
+pub static RING_STATES: Array<RingState, MAX_RINGS> = Array::new();
+/// Settings that change at run time.
+#[btf_map]
+pub static SETTINGS: Array<Settings, 1> = Array::new();
+/// The flow table.
+#[btf_map]
+pub static FLOWS: LruHashMap<FlowKey, FlowValue, 65536> = LruHashMap::new();
+/// Parts of flows that are not copied.
+#[btf_map]
+pub static SHUNTS: Array<Shunt, { Shunt::SLOTS as usize }> = Array::new();
+/// Counters by reason.
+#[btf_map]
+pub static COUNTERS: PerCpuArray<Counter, { Reason::COUNT as usize }> = PerCpuArray::new();
+/// Policy by port.
+#[btf_map]
+pub static PORTS: Array<u8, 65536> = Array::new();
+/// Policy by IPv4 range.
+#[btf_map]
+pub static CIDRS4: LpmTrie<CidrKey4, u32, 4096> = LpmTrie::new();
+/// Policy by IPv6 range.
+#[btf_map]
+pub static CIDRS6: LpmTrie<CidrKey6, u32, 4096> = LpmTrie::new();
+/// Policy by cgroup.
+#[btf_map]
+pub static CGROUPS: HashMap<u64, u32, 16384> = HashMap::new();
+/// Processes that own sockets.
+#[btf_map]
+pub static PROCESSES: LruHashMap<u32, Process, 16384> = LruHashMap::new();
+/// Owner of each socket.
+#[btf_map]
+pub static SOCKET_OWNERS: InheritedSkStorage<SocketOwner> = InheritedSkStorage::new();
+/// One buffer per CPU and slot; the loader sets the number of entries.
+#[btf_map]
+pub static SCRATCH: Array<Scratch, { SCRATCH_SLOTS as usize }> = Array::new();
+
+/// Where a record is put together.
+#[repr(C)]
+pub struct Scratch {
+    /// 1 while a program uses it.
+    pub busy: u64,
+    /// A new flow.
+    pub flow: FlowValue,
+    /// Head of the record.
+    pub header: PacketHeader,
+    /// Its bytes. The slack keeps the verifier content when a copy starts after the headers.
+    pub data: [u8; MAX_CAPTURE as usize + 1 + HEAD_LEN],
+}
+
+/// Bytes copied first, to find the headers in: IPv6, extension headers, TCP.
+pub const HEAD_LEN: usize = 192;
+
+/// Storage beside each socket that accepted sockets inherit (`BPF_F_CLONE`), which the definition
+/// in aya-ebpf does not offer.
+#[repr(C)]
+pub struct InheritedSkStorage<T> {
+    r#type: *const [i32; bpf_map_type::BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const T,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
+}
+
+// SAFETY: only the address of the static is used; the pointers carry types for the loader.
+unsafe impl<T> Sync for InheritedSkStorage<T> {}
+
+impl<T> InheritedSkStorage<T> {
+    const fn new() -> Self {
+        Self {
+            r#type: core::ptr::null(),
+            key: core::ptr::null(),
+            value: core::ptr::null(),
+            max_entries: core::ptr::null(),
+            map_flags: core::ptr::null(),
+        }
+    }
+
+    /// The map, as helpers take it.
+    pub const fn as_ptr(&self) -> *mut core::ffi::c_void {
+        core::ptr::from_ref(self).cast_mut().cast()
+    }
+}
+
+/// Adds a packet to a counter of this CPU.
+#[inline(always)]
+pub fn count(reason: Reason, bytes: u32) {
+    if let Some(c) = COUNTERS.get_ptr_mut(reason as u32) {
+        // SAFETY: the pointer is to this CPU's slot. An interrupt may add between a load and a store,
+        // hence the atomics.
+        unsafe {
+            atomic::add(&raw mut (*c).packets, 1);
+            atomic::add(&raw mut (*c).bytes, u64::from(bytes));
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The path of every packet: parse, account, decide, copy.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::{
+        bpf_get_netns_cookie, bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_output,
+        bpf_ringbuf_query, bpf_skb_load_bytes,
+    },
+    programs::SkBuffContext,
+};
+use aya_log_ebpf::debug;
+use remora_abi::{
+    FlowValue, Hook, MAX_CAPTURE, PacketHeader, Reason, Settings, Shunt, direction, packet_flags, side_flags,
+    tcp_flags,
+};
+
+use crate::{
+    atomic::{self, opaque},
+    flow,
+    maps::{
+        FLOWS, HAS_NETNS_COOKIE, HEAD_LEN, LOG, RING_STATES, RINGS, SCRATCH, SCRATCH_SLOTS, SETTINGS, SHUNTS,
+        Scratch, count,
+    },
+    parse::{Failure, Headers, parse, protocol},
+    policy,
+};
+
+/// Which hook runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    SocketIngress,
+    SocketEgress,
+    InterfaceIngress,
+    InterfaceEgress,
+}
+
+impl At {
+    #[inline(always)]
+    const fn is_socket(self) -> bool {
+        matches!(self, Self::SocketIngress | Self::SocketEgress)
+    }
+
+    #[inline(always)]
+    const fn is_egress(self) -> bool {
+        matches!(self, Self::SocketEgress | Self::InterfaceEgress)
+    }
+}
+
+/// A direction whose hook has been silent for this long is taken over by another hook: a route
+/// changed, or an address moved to another host.
+const TAKE_OVER_NS: u64 = 5_000_000_000;
+/// Interface index of loopback, in every network namespace (LOOPBACK_IFINDEX, net/net_namespace.h).
+const LOOPBACK: u32 = 1;
+
+/// Handles a packet whose IP header begins at `l3`.
+#[inline(always)]
+pub fn handle(ctx: &SkBuffContext, at: At, l3: u32) {
+    let len = ctx.len().saturating_sub(l3);
+    let Some(settings) = SETTINGS.get(0) else { return };
+    // SAFETY: a helper without arguments.
+    let first = unsafe { bpf_get_smp_processor_id() } as u32 * SCRATCH_SLOTS;
+    let mut slot = 0;
+    let scratch = loop {
+        if slot == SCRATCH_SLOTS {
+            count(Reason::ScratchBusy, len);
+            return;
+        }
+        let Some(s) = SCRATCH.get_ptr_mut(first + slot) else { return };
+        // SAFETY: a live map value; whoever finds 0 here owns the rest of it.
+        if unsafe { atomic::swap(&raw mut (*s).busy, 1) } == 0 {
+            break s;
+        }
+        slot += 1;
+    };
+    // SAFETY: the slot was taken above, so nothing else refers to it.
+    let (reason, bytes) = unsafe { examine(ctx, at, l3, len, settings, scratch) };
+    // SAFETY: as above.
+    unsafe { (&raw mut (*scratch).busy).write_volatile(0) };
+    count(reason, bytes);
+}
+
+/// # Safety
+///
+/// `scratch` belongs to the caller alone.
+#[inline(always)]
+unsafe fn examine(
+    ctx: &SkBuffContext,
+    at: At,
+    l3: u32,
+    len: u32,
+    settings: &Settings,
+    scratch: *mut Scratch,
+) -> (Reason, u32) {
+    let scratch = unsafe { &mut *scratch };
+    let have = if len < HEAD_LEN as u32 { len } else { HEAD_LEN as u32 };
+    if have < 20 {
+        return (Reason::Short, len);
+    }
+    if unsafe { bpf_skb_load_bytes(ctx.as_ptr(), l3, scratch.data.as_mut_ptr().cast(), have) } != 0 {
+        return (Reason::CopyFailed, len);
+    }
+    // SAFETY: the buffer is longer than its head.
+    let head = unsafe { &*scratch.data.as_ptr().cast::<[u8; HEAD_LEN]>() };
+    let h = match parse(head, have, len) {
+        Ok(h) => h,
+        Err(Failure::Short) => return (Reason::Short, len),
+        Err(Failure::NotIp) => return (Reason::NotIp, len),
+    };
+    // SAFETY: a field of the context.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    let netns = if at.is_socket() && ifindex == LOOPBACK && HAS_NETNS_COOKIE.load() != 0 {
+        // SAFETY: the loader found that the helper takes this context.
+        (unsafe { bpf_get_netns_cookie(ctx.as_ptr()) }) as u32 & 0xff_ffff
+    } else {
+        0
+    };
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let (key, from) = flow::key(&h, netns);
+    let found = match FLOWS.get_ptr_mut(&key) {
+        Some(f) => f,
+        None => match flow::create(&key, &mut scratch.flow, now, h.fragment) {
+            Some(f) => {
+                if LOG.load() != 0 {
+                    debug!(ctx, "new flow: protocol {} ports {} {}", h.protocol, h.src_port, h.dst_port);
+                }
+                f
+            }
+            None => return (Reason::FlowTableFull, h.total),
+        },
+    };
+    // SAFETY: a live map value. Other CPUs may write to it at the same time; each direction is
+    // written by one hook, and a torn counter is the worst that can happen.
+    let flow = unsafe { &mut *found };
+    let (side, local) = if from == 0 {
+        let side = &raw mut flow.side[0];
+        (side, if at.is_egress() { side } else { &raw mut flow.side[1] })
+    } else {
+        let side = &raw mut flow.side[1];
+        (side, if at.is_egress() { side } else { &raw mut flow.side[0] })
+    };
+    // SAFETY: both point into `flow`.
+    let (side, local) = unsafe { (&mut *side, &mut *local as *mut remora_abi::FlowSide) };
+
+    if flow::is_reopened(flow, side, &h) {
+        flow::reset(flow, now);
+        flow.side[0] = Default::default();
+        flow.side[1] = Default::default();
+    }
+    let stale = flow.policy_generation != settings.generation;
+    // SAFETY: points into `flow`.
+    if stale || at.is_socket() && unsafe { (*local).flags } & side_flags::LOCAL == 0 {
+        if stale {
+            flow.policy_generation = settings.generation;
+            flow.side[0].flags &= side_flags::SEQ;
+            flow.side[1].flags &= side_flags::SEQ;
+        }
+        if at.is_socket() {
+            // SAFETY: points into `flow`.
+            policy::identify(ctx.skb.skb, unsafe { &mut *local }, settings);
+        }
+        flow.verdict = policy::judge(&key, flow, settings, h.fragment) as u8;
+    }
+    if let Some(reason) = left_out(at, flow.verdict, side) {
+        return (reason, h.total);
+    }
+    // The sender's packets are captured at one hook, the first that saw them, so that local
+    // traffic comes once.
+    let here = match at {
+        At::SocketIngress => Hook::SOCKET_INGRESS,
+        At::SocketEgress => Hook::SOCKET_EGRESS,
+        _ => Hook::interface(ifindex, at.is_egress()),
+    };
+    if side.hook != here {
+        if side.hook != Hook::NONE && now.saturating_sub(side.last_ns) < TAKE_OVER_NS {
+            return (Reason::Seen, h.total);
+        }
+        side.hook = here;
+    }
+    flow::account(flow, side, from as u8, &h, now);
+    if h.protocol == protocol::TCP
+        && !h.no_l4
+        && h.tcp_flags & (tcp_flags::SYN | tcp_flags::FIN | tcp_flags::RST) == 0
+    {
+        if h.total == h.payload {
+            return (Reason::NoPayload, h.total);
+        }
+        if is_shunted(flow, from, &h) {
+            side.shunted_bytes += u64::from(h.total);
+            return (Reason::Shunted, h.total);
+        }
+    }
+    scratch.header = PacketHeader {
+        time_ns: now,
+        // SAFETY: points into `flow`.
+        cgroup_id: unsafe { (*local).cgroup_id },
+        flow_id: flow.id,
+        // SAFETY: points into `flow`.
+        tgid: unsafe { (*local).tgid },
+        ifindex,
+        wire_len: h.total,
+        captured: 0,
+        netns,
+        l4_offset: h.l4 as u16,
+        payload_offset: h.payload as u16,
+        direction: if at.is_egress() { direction::EGRESS } else { direction::INGRESS },
+        flags: if h.fragment { packet_flags::FRAGMENT } else { 0 }
+            | if from == 1 { packet_flags::FROM_SIDE_1 } else { 0 }
+            | if h.no_l4 { packet_flags::NO_L4 } else { 0 },
+        protocol: h.protocol,
+        ip_version: h.version,
+    };
+    (ship(ctx, l3, h.total, settings, scratch, flow.ring), h.total)
+}
+
+/// The reason why the flow is not captured, if there is one. A packet that was left out at its
+/// sender's socket is not counted again at its receiver's.
+#[inline(always)]
+fn left_out(at: At, verdict: u8, side: &mut remora_abi::FlowSide) -> Option<Reason> {
+    let reason = if verdict == Reason::Captured as u8 {
+        return None;
+    } else if verdict == Reason::Own as u8 {
+        Reason::Own
+    } else if verdict == Reason::Sampled as u8 {
+        Reason::Sampled
+    } else {
+        Reason::Policy
+    };
+    match at {
+        At::SocketEgress => {
+            side.flags |= side_flags::COUNTED_AT_EGRESS;
+            // The receiver may be of interest where the sender is not.
+            side.hook = Hook::SOCKET_INGRESS;
+        }
+        At::SocketIngress if side.flags & side_flags::COUNTED_AT_EGRESS != 0 => return Some(Reason::Seen),
+        _ => {}
+    }
+    Some(reason)
+}
+
+/// True when user space has asked to skip these bytes.
+#[inline(always)]
+fn is_shunted(flow: &FlowValue, from: usize, h: &Headers) -> bool {
+    let Some(slot) = SHUNTS.get_ptr_mut(flow.id & (Shunt::SLOTS - 1)) else { return false };
+    // SAFETY: a live map value.
+    unsafe {
+        if (*slot).flow_id != flow.id {
+            return false;
+        }
+        let bits = (*slot).sides;
+        let (part, rest, until) =
+            if from == 0 { (1, 4, (*slot).until[0]) } else { (2, 8, (*slot).until[1]) };
+        if bits & rest != 0 {
+            return true;
+        }
+        if bits & part == 0 {
+            return false;
+        }
+        let end = h.seq.wrapping_add(h.total - h.payload);
+        let left = until.wrapping_sub(end);
+        if left <= Shunt::MAX_AHEAD {
+            return true;
+        }
+        // Past the end: free the slot, so that it cannot come true again when the numbers wrap.
+        (*slot).sides = bits & !part;
+        false
+    }
+}
+
+/// Copies the packet and sends the record.
+#[inline(always)]
+fn ship(ctx: &SkBuffContext, l3: u32, total: u32, settings: &Settings, scratch: &mut Scratch, ring: u32) -> Reason {
+    let mut captured = total;
+    if captured > settings.snaplen {
+        captured = settings.snaplen;
+    }
+    if captured > MAX_CAPTURE {
+        captured = MAX_CAPTURE;
+    }
+    if captured < total {
+        scratch.header.flags |= packet_flags::TRUNCATED;
+        count(Reason::Truncated, total - captured);
+    }
+    scratch.header.captured = captured;
+    if captured > HEAD_LEN as u32 {
+        let rest = captured - HEAD_LEN as u32;
+        let rest = (opaque(u64::from(rest)) & 0xffff) as u32;
+        if rest == 0 {
+            return Reason::CopyFailed;
+        }
+        // SAFETY: the buffer has room for HEAD_LEN + 0xffff bytes.
+        let copied = unsafe {
+            bpf_skb_load_bytes(
+                ctx.as_ptr(),
+                l3 + HEAD_LEN as u32,
+                scratch.data.as_mut_ptr().add(HEAD_LEN).cast(),
+                rest,
+            )
+        };
+        if copied != 0 {
+            return Reason::CopyFailed;
+        }
+    }
+    let Some(out) = RINGS.get(ring) else { return Reason::RingFull };
+    let out = core::ptr::from_ref(out).cast_mut().cast();
+    let size = (opaque(u64::from(captured)) & 0xffff) as u32 + PacketHeader::LEN as u32;
+    // A wake-up per record would cost more than all the rest: the reader comes by itself every few
+    // milliseconds, and is woken when the ring passes a mark or when it sleeps long.
+    // SAFETY: `out` is a ring from the map of rings.
+    let waiting = unsafe { bpf_ringbuf_query(out, u64::from(BPF_RB_AVAIL_DATA)) } as u32;
+    let mark = settings.wakeup_bytes;
+    let mut flags = BPF_RB_NO_WAKEUP;
+    if waiting < mark && waiting + size >= mark {
+        flags = BPF_RB_FORCE_WAKEUP;
+    }
+    if let Some(state) = RING_STATES.get_ptr_mut(ring) {
+        // SAFETY: a live map value; the worst of a race is one wake-up too many.
+        unsafe {
+            if (*state).idle != 0 {
+                (*state).idle = 0;
+                flags = BPF_RB_FORCE_WAKEUP;
+            }
+        }
+    }
+    // SAFETY: header and data lie one after the other in the scratch buffer.
+    let sent = unsafe {
+        bpf_ringbuf_output(out, (&raw mut scratch.header).cast(), u64::from(size), u64::from(flags))
+    };
+    if sent == 0 { Reason::Captured } else { Reason::RingFull }
+}
