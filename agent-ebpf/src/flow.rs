@@ -1,9 +1,6 @@
 //! The flow table: one entry for both directions.
 
-use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::generated::bpf_get_prandom_u32,
-};
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_get_prandom_u32};
 use remora_abi::{FlowKey, FlowSide, FlowValue, Opener, side_flags, tcp_flags};
 
 use crate::{

@@ -8,9 +8,9 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
-mod atomic;
 mod cgroup_skb;
 mod flow;
+mod insn;
 mod maps;
 mod packet;
 mod parse;

@@ -11,7 +11,7 @@ use remora_abi::{
     Settings, Shunt, SocketOwner,
 };
 
-use crate::atomic;
+use crate::insn;
 
 /// Rings in use; the loader sets it.
 #[unsafe(no_mangle)]
@@ -123,8 +123,8 @@ pub fn count(reason: Reason, bytes: u32) {
         // SAFETY: the pointer is to this CPU's slot. An interrupt may add between a load and a store,
         // hence the atomics.
         unsafe {
-            atomic::add(&raw mut (*c).packets, 1);
-            atomic::add(&raw mut (*c).bytes, u64::from(bytes));
+            insn::add(&raw mut (*c).packets, 1);
+            insn::add(&raw mut (*c).bytes, u64::from(bytes));
         }
     }
 }

@@ -16,8 +16,8 @@ use remora_abi::{
 };
 
 use crate::{
-    atomic::{self, opaque},
     flow,
+    insn::{self, low16},
     maps::{
         FLOWS, HAS_NETNS_COOKIE, HEAD_LEN, LOG, RING_STATES, RINGS, SCRATCH, SCRATCH_SLOTS, SETTINGS, SHUNTS,
         Scratch, count,
@@ -68,7 +68,7 @@ pub fn handle(ctx: &SkBuffContext, at: At, l3: u32) {
         }
         let Some(s) = SCRATCH.get_ptr_mut(first + slot) else { return };
         // SAFETY: a live map value; whoever finds 0 here owns the rest of it.
-        if unsafe { atomic::swap(&raw mut (*s).busy, 1) } == 0 {
+        if unsafe { insn::swap(&raw mut (*s).busy, 1) } == 0 {
             break s;
         }
         slot += 1;
@@ -249,8 +249,7 @@ fn is_shunted(flow: &FlowValue, from: usize, h: &Headers) -> bool {
             return false;
         }
         let bits = (*slot).sides;
-        let (part, rest, until) =
-            if from == 0 { (1, 4, (*slot).until[0]) } else { (2, 8, (*slot).until[1]) };
+        let (part, rest, until) = if from == 0 { (1, 4, (*slot).until[0]) } else { (2, 8, (*slot).until[1]) };
         if bits & rest != 0 {
             return true;
         }
@@ -270,7 +269,14 @@ fn is_shunted(flow: &FlowValue, from: usize, h: &Headers) -> bool {
 
 /// Copies the packet and sends the record.
 #[inline(always)]
-fn ship(ctx: &SkBuffContext, l3: u32, total: u32, settings: &Settings, scratch: &mut Scratch, ring: u32) -> Reason {
+fn ship(
+    ctx: &SkBuffContext,
+    l3: u32,
+    total: u32,
+    settings: &Settings,
+    scratch: &mut Scratch,
+    ring: u32,
+) -> Reason {
     let mut captured = total;
     if captured > settings.snaplen {
         captured = settings.snaplen;
@@ -284,12 +290,9 @@ fn ship(ctx: &SkBuffContext, l3: u32, total: u32, settings: &Settings, scratch: 
     }
     scratch.header.captured = captured;
     if captured > HEAD_LEN as u32 {
-        let rest = captured - HEAD_LEN as u32;
-        let rest = (opaque(u64::from(rest)) & 0xffff) as u32;
-        if rest == 0 {
-            return Reason::CopyFailed;
-        }
-        // SAFETY: the buffer has room for HEAD_LEN + 0xffff bytes.
+        // At least one byte, which the verifier wants to see.
+        let rest = low16(u64::from(captured - HEAD_LEN as u32 - 1)) as u32 + 1;
+        // SAFETY: the buffer has room for HEAD_LEN + 0x10000 bytes.
         let copied = unsafe {
             bpf_skb_load_bytes(
                 ctx.as_ptr(),
@@ -304,7 +307,7 @@ fn ship(ctx: &SkBuffContext, l3: u32, total: u32, settings: &Settings, scratch: 
     }
     let Some(out) = RINGS.get(ring) else { return Reason::RingFull };
     let out = core::ptr::from_ref(out).cast_mut().cast();
-    let size = (opaque(u64::from(captured)) & 0xffff) as u32 + PacketHeader::LEN as u32;
+    let size = low16(u64::from(captured)) as u32 + PacketHeader::LEN as u32;
     // A wake-up per record would cost more than all the rest: the reader comes by itself every few
     // milliseconds, and is woken when the ring passes a mark or when it sleeps long.
     // SAFETY: `out` is a ring from the map of rings.

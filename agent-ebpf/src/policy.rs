@@ -5,7 +5,9 @@ use aya_ebpf::{
     btf_maps::lpm_trie::Key,
     helpers::generated::{bpf_sk_storage_get, bpf_skb_ancestor_cgroup_id, bpf_skb_cgroup_id},
 };
-use remora_abi::{FlowKey, FlowSide, FlowValue, Match, Reason, Settings, SocketOwner, settings_flags, side_flags};
+use remora_abi::{
+    FlowKey, FlowSide, FlowValue, Match, Reason, Settings, SocketOwner, settings_flags, side_flags,
+};
 
 use crate::{
     flow::hash,

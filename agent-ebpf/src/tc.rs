@@ -1,7 +1,7 @@
 //! Packets at interfaces: the tc classifier hook (clsact or tcx).
 
-use aya_ebpf::{EbpfContext as _, bindings::__sk_buff, macros::classifier, programs::TcContext};
 use aya_ebpf::programs::SkBuffContext;
+use aya_ebpf::{EbpfContext as _, bindings::__sk_buff, macros::classifier, programs::TcContext};
 
 use crate::packet::{At, handle};
 

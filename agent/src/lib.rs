@@ -1,1 +1,3 @@
-//! placeholder
+//! The part of Remora that runs on each node.
+
+pub mod kernel;

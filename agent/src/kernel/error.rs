@@ -9,7 +9,9 @@ use super::Tier;
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// No tier works; the text has one reason per tier.
-    #[error("this host cannot be captured: {0}; run as root, or with CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON")]
+    #[error(
+        "this host cannot be captured: {0}; run as root, or with CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON"
+    )]
     NoTier(String),
     /// The tier that was asked for does not work.
     #[error("the capture tier {tier} does not work here: {reason}")]

@@ -27,11 +27,6 @@ pub(super) fn realtime_minus_boottime() -> i64 {
     real - (before + (after - before) / 2)
 }
 
-/// CLOCK_BOOTTIME in nanoseconds.
-pub(super) fn boottime() -> i64 {
-    clock_ns(libc::CLOCK_BOOTTIME)
-}
-
 /// What a wait was ended by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ready {
@@ -60,10 +55,9 @@ impl Waiter {
             let stop = OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?);
             (epoll, stop)
         };
-        for (fd, flags, tag) in [
-            (data.as_raw_fd(), libc::EPOLLIN | libc::EPOLLET, 0),
-            (stop.as_raw_fd(), libc::EPOLLIN, STOP),
-        ] {
+        for (fd, flags, tag) in
+            [(data.as_raw_fd(), libc::EPOLLIN | libc::EPOLLET, 0), (stop.as_raw_fd(), libc::EPOLLIN, STOP)]
+        {
             let mut event = libc::epoll_event { events: flags.cast_unsigned(), u64: tag };
             // SAFETY: `event` is valid for the call, both descriptors are open.
             check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
@@ -128,10 +122,4 @@ pub(super) fn raise(fd: &OwnedFd) -> io::Result<()> {
 /// Release of the running kernel.
 pub(super) fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").map(|s| s.trim().to_owned()).unwrap_or_default()
-}
-
-/// True when the process runs as root; capabilities may suffice where this is false.
-pub(super) fn is_root() -> bool {
-    // SAFETY: no arguments, cannot fail.
-    unsafe { libc::geteuid() == 0 }
 }

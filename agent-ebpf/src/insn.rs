@@ -1,4 +1,5 @@
-//! Atomic operations, which `core` does not offer for the BPF target. Linux 5.12 and newer run them.
+//! Instructions that Rust does not write by itself: atomic operations, which `core` does not offer for
+//! the BPF target (Linux 5.12 and newer run them), and a mask for the verifier.
 
 use core::arch::asm;
 
@@ -23,11 +24,11 @@ pub unsafe fn add(at: *mut u64, value: u64) {
     unsafe { asm!("lock *(u64 *)({p} + 0) += {v}", v = in(reg) value, p = in(reg) at) };
 }
 
-/// Hides a value's origin from the optimiser, which would otherwise drop a bound that it knows to
+/// The low 16 bits, by an instruction that the optimiser cannot drop where it knows the bound to
 /// hold and the verifier does not.
 #[inline(always)]
-pub fn opaque(mut value: u64) -> u64 {
-    // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack)) };
+pub fn low16(mut value: u64) -> u64 {
+    // SAFETY: one instruction on one register.
+    unsafe { asm!("{v} &= 0xffff", v = inout(reg) value, options(pure, nomem, nostack)) };
     value
 }

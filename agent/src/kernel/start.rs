@@ -1,0 +1,380 @@
+//! Starting a capture: probing the tiers and attaching the best one.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use aya::{
+    Ebpf,
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, SchedClassifier,
+        TcAttachType, tc,
+    },
+};
+use remora_abi::MAX_CAPTURE;
+
+use super::{
+    Config, Control, KernelError, Owners, Policy, RingReader, Tier, TierReport, cgroup,
+    control::{Backend, Shared, State},
+    error::chain,
+    load::{self, Loaded, Maps},
+    packet_socket, policy,
+    reader::Source,
+    sys,
+};
+
+/// A running capture; dropping it detaches everything.
+pub struct Capture {
+    control: Control,
+    readers: Vec<RingReader>,
+    // Holds programs and links; dropping it detaches them.
+    _ebpf: Option<Arc<Mutex<Ebpf>>>,
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Capture").field("report", self.report()).finish_non_exhaustive()
+    }
+}
+
+/// What attaching a tier yields.
+struct Attached {
+    backend: Backend,
+    sources: Vec<Source>,
+    ebpf: Option<Arc<Mutex<Ebpf>>>,
+    attached_to: String,
+    limits: Vec<String>,
+}
+
+impl Capture {
+    /// Probes the tiers in order, or only the one that is set, and attaches the first that works.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is out of range or no tier works; each tier's reason is in the error.
+    pub fn start(config: Config) -> Result<Self, KernelError> {
+        let mut config = checked(config)?;
+        let rings = rings(&config);
+        let ring_bytes = ring_bytes(config.ring_bytes)?;
+        config.ring_bytes = ring_bytes;
+        // A quarter is enough for a batch, and leaves the reader time before the ring is full.
+        let wakeup_bytes = (ring_bytes / 4).min(1 << 20);
+        let tiers = config.tier.map_or(Tier::ALL.to_vec(), |t| vec![t]);
+        let mut rejected = Vec::new();
+        for tier in tiers {
+            let attached = match tier {
+                Tier::Cgroup => attach_cgroup(&config, rings, wakeup_bytes),
+                Tier::Tc => attach_tc(&config, rings, wakeup_bytes),
+                Tier::Packet => attach_packet(&config, rings),
+            };
+            match attached {
+                Ok(attached) => return Self::running(config, tier, attached, rejected, wakeup_bytes),
+                // A program that the verifier refuses is a fault of ours: say all of it when asked for
+                // this tier, and one line when another tier takes over.
+                Err(e @ KernelError::Verifier { .. }) if config.tier.is_some() => return Err(e),
+                Err(e) => {
+                    let reason = e.to_string().lines().next().unwrap_or_default().to_owned();
+                    rejected.push((tier, reason));
+                }
+            }
+        }
+        match (config.tier, rejected.pop()) {
+            (Some(tier), Some((_, reason))) => Err(KernelError::Refused { tier, reason }),
+            (_, last) => {
+                rejected.extend(last);
+                let reasons: Vec<_> = rejected.iter().map(|(t, r)| format!("{t}: {r}")).collect();
+                Err(KernelError::NoTier(reasons.join("; ")))
+            }
+        }
+    }
+
+    fn running(
+        config: Config,
+        tier: Tier,
+        attached: Attached,
+        rejected: Vec<(Tier, String)>,
+        wakeup_bytes: u32,
+    ) -> Result<Self, KernelError> {
+        let readers = attached
+            .sources
+            .into_iter()
+            .enumerate()
+            .map(|(i, source)| RingReader::new(i, source))
+            .collect::<Result<Vec<_>, _>>()?;
+        let report = TierReport {
+            tier,
+            attached_to: attached.attached_to,
+            rejected,
+            limits: attached.limits,
+            kernel: sys::kernel_release(),
+            btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+            rings: readers.len(),
+        };
+        let owners = Owners::new(match &attached.backend {
+            Backend::Bpf(maps) => Some(Arc::clone(maps)),
+            Backend::Packet(_) => None,
+        });
+        // After the hooks are in place, so that no socket falls between the two.
+        if let Err(e) = owners.reseed() {
+            tracing::warn!("sockets that were open before the capture have no owner: {e}");
+        }
+        let policy = config.policy.clone();
+        let shared = Shared {
+            config,
+            report,
+            backend: attached.backend,
+            state: Mutex::new(State { policy, generation: FIRST_GENERATION }),
+            owners,
+            wakeup_bytes,
+        };
+        Ok(Self { control: Control::new(Arc::new(shared)), readers, _ebpf: attached.ebpf })
+    }
+
+    /// Which tier runs and why.
+    pub fn report(&self) -> &TierReport {
+        self.control.report()
+    }
+
+    /// The readers, one per ring, for one thread each; the second call returns none.
+    pub fn take_readers(&mut self) -> Vec<RingReader> {
+        std::mem::take(&mut self.readers)
+    }
+
+    /// A handle for other threads.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+}
+
+/// Generation of the policy that a capture starts with.
+const FIRST_GENERATION: u32 = 1;
+
+fn checked(config: Config) -> Result<Config, KernelError> {
+    let bad = |text: String| Err(KernelError::Setting(text));
+    if config.snaplen < 64 || config.snaplen > MAX_CAPTURE {
+        return bad(format!("the snap length is {}; it must be from 64 to {MAX_CAPTURE}", config.snaplen));
+    }
+    if config.rings > Config::MAX_RINGS {
+        return bad(format!("{} rings are set; at most {} are possible", config.rings, Config::MAX_RINGS));
+    }
+    if config.flows == 0 || config.flows > 1 << 24 {
+        return bad(format!(
+            "the flow table has {} entries; it must have from 1 to {}",
+            config.flows,
+            1 << 24
+        ));
+    }
+    policy::check(&config.policy)?;
+    Ok(config)
+}
+
+fn rings(config: &Config) -> u32 {
+    if config.rings != 0 {
+        return config.rings;
+    }
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cpus).unwrap_or(Config::MAX_DEFAULT_RINGS).clamp(1, Config::MAX_DEFAULT_RINGS)
+}
+
+/// A power of two, at least a page of any architecture.
+fn ring_bytes(wanted: u32) -> Result<u32, KernelError> {
+    const LEAST: u32 = 64 << 10;
+    const MOST: u32 = 1 << 30;
+    if wanted > MOST {
+        return Err(KernelError::Setting(format!("a ring has {wanted} bytes; at most {MOST} are possible")));
+    }
+    Ok(wanted.max(LEAST).next_power_of_two())
+}
+
+/// Sets the policy before anything is attached, and makes sources of the rings.
+fn prepare(
+    config: &Config,
+    mut loaded: Loaded,
+    wakeup_bytes: u32,
+) -> Result<(Ebpf, Arc<Mutex<Maps>>, Vec<Source>), KernelError> {
+    policy::write(&mut loaded.maps, &Policy::default(), &config.policy)?;
+    let settings = policy::settings(config, &config.policy, FIRST_GENERATION, wakeup_bytes);
+    loaded.maps.settings.set(0, settings, 0).map_err(|e| KernelError::bpf("setting up the capture", e))?;
+    if config.debug_log {
+        start_log(&mut loaded.ebpf)?;
+    }
+    let sources = loaded
+        .rings
+        .into_iter()
+        .map(|ring| Source::Bpf { ring, states: Arc::clone(&loaded.states) })
+        .collect();
+    Ok((loaded.ebpf, Arc::new(Mutex::new(loaded.maps)), sources))
+}
+
+/// Passes the programs' log lines on until the programs are gone.
+fn start_log(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let mut logger =
+        aya_log::EbpfLogger::init(ebpf).map_err(|e| KernelError::bpf("opening the programs' log", e))?;
+    std::thread::Builder::new()
+        .name("remora-bpf-log".to_owned())
+        .spawn(move || {
+            loop {
+                logger.flush();
+                std::thread::sleep(std::time::Duration::from_millis(200));
+            }
+        })
+        .map(drop)
+        .map_err(|e| KernelError::io("starting the log thread", e))
+}
+
+fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached, KernelError> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts")
+        .map_err(|e| KernelError::io("reading /proc/self/mounts", e))?;
+    let path: PathBuf = cgroup::mount_point(&mounts).ok_or_else(|| KernelError::Bpf {
+        what: "finding cgroup v2".to_owned(),
+        cause: "it is not mounted".to_owned(),
+    })?;
+    let root = File::open(&path).map_err(|e| KernelError::io(format!("opening {}", path.display()), e))?;
+    let loaded = load::load(config, rings, config.ring_bytes)?;
+    let netns = loaded.netns;
+    let (mut ebpf, maps, sources) = prepare(config, loaded, wakeup_bytes)?;
+    let mode = CgroupAttachMode::AllowMultiple;
+    let attaching = |name: &str, e| KernelError::bpf(format!("attaching {name} to {}", path.display()), e);
+    let mut limits = Vec::new();
+    // Owners first: a socket whose packets are seen should have one.
+    for name in ["remora_sock_create", "remora_post_bind4", "remora_post_bind6"] {
+        let attached = load::program::<CgroupSock>(&mut ebpf, name)
+            .and_then(|p| p.attach(&root, mode).map_err(|e| attaching(name, e)));
+        if let Err(e) = attached {
+            limits.push(format!("socket owners are incomplete: {}", chain(&e)));
+        }
+    }
+    for name in ["remora_connect4", "remora_connect6"] {
+        let attached = load::program::<CgroupSockAddr>(&mut ebpf, name)
+            .and_then(|p| p.attach(&root, mode).map_err(|e| attaching(name, e)));
+        if let Err(e) = attached {
+            limits.push(format!("socket owners are incomplete: {}", chain(&e)));
+        }
+    }
+    // Ingress before egress: a local packet under way is then seen at its receiver.
+    for (name, side) in [
+        ("remora_socket_in", CgroupSkbAttachType::Ingress),
+        ("remora_socket_out", CgroupSkbAttachType::Egress),
+    ] {
+        load::program::<CgroupSkb>(&mut ebpf, name)?
+            .attach(&root, side, mode)
+            .map_err(|e| attaching(name, e))?;
+    }
+    if !netns {
+        limits.push(
+            "loopback traffic of different network namespaces with equal addresses and ports is mixed up \
+             (needs Linux 6.15)"
+                .to_owned(),
+        );
+    }
+    Ok(Attached {
+        backend: Backend::Bpf(maps),
+        sources,
+        ebpf: Some(Arc::new(Mutex::new(ebpf))),
+        attached_to: path.display().to_string(),
+        limits,
+    })
+}
+
+fn attach_tc(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached, KernelError> {
+    refuse_cgroups(config, Tier::Tc)?;
+    let loaded = load::load(config, rings, config.ring_bytes)?;
+    let (mut ebpf, maps, sources) = prepare(config, loaded, wakeup_bytes)?;
+    let mut names = Vec::new();
+    let mut limits = vec![
+        "only traffic that crosses an interface of this network namespace is seen, without processes and \
+         cgroups"
+            .to_owned(),
+    ];
+    let mut wanted = packet_socket::interfaces(&config.interfaces)?;
+    wanted.retain(|i| i.link.is_some());
+    for name in ["remora_link_in", "remora_link_out", "remora_bare_in", "remora_bare_out"] {
+        load::program::<SchedClassifier>(&mut ebpf, name)?;
+    }
+    for interface in &wanted {
+        let kind = if interface.link == Some(packet_socket::Link::Ethernet) { "link" } else { "bare" };
+        // Loopback passes each packet twice: its way out is enough.
+        let mut ways = vec![("out", TcAttachType::Egress)];
+        if !interface.loopback {
+            ways.push(("in", TcAttachType::Ingress));
+        }
+        // Needed by kernels before tcx (6.6); it may be there already.
+        let _ = tc::qdisc_add_clsact(&interface.name);
+        let attached = ways.into_iter().try_for_each(|(way, side)| {
+            let program: &mut SchedClassifier = ebpf
+                .program_mut(&format!("remora_{kind}_{way}"))
+                .ok_or(aya::programs::ProgramError::NotLoaded)?
+                .try_into()?;
+            program.attach(&interface.name, side).map(drop)
+        });
+        match attached {
+            Ok(()) => names.push(interface.name.clone()),
+            Err(e) => limits.push(format!("{} is not captured: {}", interface.name, chain(&e))),
+        }
+    }
+    if names.is_empty() {
+        return Err(KernelError::Bpf {
+            what: "attaching to interfaces".to_owned(),
+            cause: limits.pop().unwrap_or_default(),
+        });
+    }
+    Ok(Attached {
+        backend: Backend::Bpf(maps),
+        sources,
+        ebpf: Some(Arc::new(Mutex::new(ebpf))),
+        attached_to: names.join(", "),
+        limits,
+    })
+}
+
+fn attach_packet(config: &Config, rings: u32) -> Result<Attached, KernelError> {
+    refuse_cgroups(config, Tier::Packet)?;
+    let opened = packet_socket::open(config, rings)?;
+    Ok(Attached {
+        backend: Backend::Packet(opened.shared),
+        sources: opened.sources.into_iter().map(Source::Packet).collect(),
+        ebpf: None,
+        attached_to: opened.attached_to,
+        limits: vec![
+            "only traffic that crosses an interface of this network namespace is seen, without processes, \
+             cgroups, flow counters and shunts"
+                .to_owned(),
+        ],
+    })
+}
+
+/// Capturing more than was asked for would be worse than not starting.
+fn refuse_cgroups(config: &Config, tier: Tier) -> Result<(), KernelError> {
+    let policy = &config.policy;
+    if policy.include_cgroups.is_empty() && policy.exclude_cgroups.is_empty() {
+        return Ok(());
+    }
+    Err(KernelError::Bpf {
+        what: format!("using {tier}"),
+        cause: "it cannot select by cgroup, which the capture policy asks for".to_owned(),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_have_bounds() {
+        assert_eq!(ring_bytes(1).unwrap(), 64 << 10);
+        assert_eq!(ring_bytes(100_000).unwrap(), 128 << 10);
+        assert!(ring_bytes(u32::MAX).is_err());
+        let start = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            checked(config).unwrap_err().to_string()
+        };
+        assert!(start(|c| c.snaplen = 0).contains("snap length"));
+        assert!(start(|c| c.rings = 65).contains("rings"));
+        assert!(start(|c| c.flows = 0).contains("flow table"));
+        assert!(start(|c| c.policy.include_cgroups = (0..20_000).collect()).contains("cgroups"));
+    }
+}
