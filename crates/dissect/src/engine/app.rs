@@ -135,9 +135,11 @@ impl App {
     /// The next `len` bytes of a stream are missing.
     pub(super) fn gap(&mut self, dir: usize, len: u64, env: &mut Env<'_>) {
         *env.missing = env.missing.saturating_add(count(len));
-        if let State::Detecting(_) = self.state {
-            // What came before the gap must do.
-            self.detect(true, env);
+        if let State::Detecting(_) = self.state
+            && let found @ Choice::Found { .. } = self.choose(true, env)
+        {
+            // What came before the gap was enough.
+            self.apply(found, env);
         }
         let stream = &mut self.streams[dir];
         match &mut self.state {
@@ -182,13 +184,16 @@ impl App {
             return;
         }
         self.streams[dir].ended = Some(how);
-        if let State::Active(active) = &mut self.state {
-            finish(active, &mut self.streams[dir], dir, how, env);
-        } else if self.streams.iter().all(|s| s.ended.is_some()) {
-            self.detect(true, env);
-            if let State::Detecting(_) = self.state {
-                self.give_up(env);
+        let over = self.streams.iter().all(|s| s.ended.is_some());
+        match &mut self.state {
+            State::Active(active) => finish(active, &mut self.streams[dir], dir, how, env),
+            State::Detecting(_) if over => {
+                self.detect(true, env);
+                if let State::Detecting(_) = self.state {
+                    self.give_up(env);
+                }
             }
+            State::Detecting(_) | State::Opaque => {}
         }
     }
 
@@ -263,6 +268,11 @@ impl App {
 
     /// Looks at what has arrived. `last`: nothing more will come to decide by.
     fn detect(&mut self, last: bool, env: &mut Env<'_>) {
+        let choice = self.choose(last, env);
+        self.apply(choice, env);
+    }
+
+    fn choose(&self, last: bool, env: &Env<'_>) -> Choice {
         let limit = env.limits.detect_bytes.max(1);
         let samples = [0, 1].map(|dir| {
             let s = &self.streams[dir];
@@ -272,7 +282,12 @@ impl App {
                 full: s.rest().len() >= limit,
             }
         });
-        match detect::stream(env.registry, &samples, self.opener, last) {
+        detect::stream(env.registry, &samples, self.opener, last)
+    }
+
+    fn apply(&mut self, choice: Choice, env: &mut Env<'_>) {
+        let limit = env.limits.detect_bytes.max(1);
+        match choice {
             Choice::Wait => {}
             Choice::Unknown => self.give_up(env),
             Choice::PassOver => {

@@ -219,18 +219,21 @@ impl Flow {
         }
         let (side, peer) = (&tcp.sides[dir], &tcp.sides[1 - dir]);
         let isn = Seq(seg.seq);
+        // It answers what this flow has seen of the other side, data on the SYN included.
+        let answers = seg.flags.ack()
+            && peer.isn().zip(peer.next()).is_some_and(|(first, next)| {
+                let ack = Seq(seg.ack);
+                ack.ahead_of(first) > 0 && ack.since(next) <= 0
+            });
         let known = match side.isn() {
             Some(known) => known == isn,
             // A SYN that was captured late opens the stream that was joined without it.
             None if side.next().is_some() => side.first() == isn.plus(1),
-            None => !self.has_payload,
+            None => !self.has_payload || answers,
         };
-        // An answer to the SYN that opened this flow belongs to it in any case.
-        let answers =
-            seg.flags.ack() && !self.has_payload && peer.isn().is_some_and(|p| p.plus(1) == Seq(seg.ack));
         // The stream of a flow that is over is known by its number only.
         let stale = self.closed.is_some() && side.isn() != Some(isn);
-        if (known || answers) && !stale { Fate::Ours } else { Fate::Reopens }
+        if known && !stale { Fate::Ours } else { Fate::Reopens }
     }
 
     /// One segment. `judge` has said that it is ours.

@@ -279,10 +279,6 @@ impl Assembler {
             self.pass_shunted(ack, out);
             self.drain(peer, out);
         }
-        if ahead == 1 && self.pieces.is_empty() && self.fin.is_none() {
-            // One sequence number may be a FIN that was not captured: nothing to miss yet.
-            self.excused = Some(ack);
-        }
         self.settle(ts);
     }
 
@@ -521,6 +517,11 @@ impl Assembler {
     fn give_up(&mut self, peer: Reach, out: &mut impl Receiver) -> bool {
         let before = self.next;
         if let (Some(next), Some(end)) = (self.next, self.hole_end()) {
+            if end.since(next) == 1 && self.pieces.is_empty() && self.fin.is_none() {
+                // One sequence number may be a FIN that was not captured: nothing to miss yet.
+                self.excused = Some(end);
+                return false;
+            }
             out.missing(u64::from(end.ahead_of(next)));
             self.next = Some(end);
         } else if let Some(p) = self.pieces.front_mut() {
