@@ -30,8 +30,8 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
 Commands:
   up [ARGS..]               install what is missing, build, and run `remora up ARGS..`
-  test [--quick] [FILTER]   run all tests; --quick leaves out lints, documentation and end-to-end
-                            tests; FILTER runs only the tests whose name contains it
+  test [--quick] [FILTER]   run all tests; --quick leaves out lints, documentation and live tests;
+                            FILTER runs only the tests whose name contains it
   setup [--tests]           install what building (and testing) needs; does nothing the second time
   ebpf                      build the eBPF object
   tidy                      check format, boundaries between crates, licences, texts and links

@@ -20,9 +20,6 @@ use crate::{ebpf, lint, product, setup, tidy};
 use binaries::Binary;
 use report::{Outcome, Report};
 
-/// The package whose tests drive the real binary, with live eBPF, as root.
-const END_TO_END: &str = "remora-tests";
-
 /// After this long a test binary is taken for hung and killed.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
@@ -58,16 +55,16 @@ pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
         }
         Err(error) => Outcome::failure("the workspace's tests build", &format!("{error:#}")),
     });
-    for binary in binaries.iter().filter(|binary| binary.package != END_TO_END) {
+    for binary in binaries.iter().filter(|binary| !binary.is_live()) {
         report.layer(&binary.title(), || binary.run(filter, &[], LIMIT));
     }
     if !quick {
         report.layer("doc tests", || doc_tests(root, filter));
-        for binary in binaries.iter().filter(|binary| binary.package == END_TO_END) {
-            report.layer(&binary.title(), || end_to_end(binary, filter));
+        for binary in binaries.iter().filter(|binary| binary.is_live()) {
+            report.layer(&binary.title(), || live(binary, filter));
         }
     } else if filter.is_none() {
-        println!("left out by --quick: lint, documentation tests, end-to-end tests");
+        println!("left out by --quick: lint, documentation tests, live tests");
     }
     Ok(report.finish())
 }
@@ -98,9 +95,9 @@ fn doc_tests(root: &Path, filter: Option<&str>) -> Outcome {
     binaries::run_harness(&cargo, "doc tests", LIMIT)
 }
 
-/// End-to-end tests load eBPF programs, make network namespaces and look at everything the host
-/// sends: they run as root, and one at a time.
-fn end_to_end(binary: &Binary, filter: Option<&str>) -> Outcome {
+/// Live tests load eBPF programs, make network namespaces and look at everything the host sends:
+/// they run as root, and one at a time.
+fn live(binary: &Binary, filter: Option<&str>) -> Outcome {
     if !run::is_root() && !Run::new("sudo").args(["-n", "true"]).succeeds() {
         return binary.skip(filter, "needs root, or sudo without a password");
     }

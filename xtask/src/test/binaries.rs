@@ -87,6 +87,12 @@ impl Binary {
         }
     }
 
+    /// Whether its tests use the real kernel: the end-to-end tests, which drive the binary, and
+    /// the agent's integration tests.
+    pub(crate) fn is_live(&self) -> bool {
+        self.package == "remora-tests" || (self.package == "remora-agent" && self.kind == "test")
+    }
+
     /// Runs the tests whose name contains `filter`.
     pub(crate) fn run(&self, filter: Option<&str>, options: &[&str], limit: Duration) -> Outcome {
         let mut run = Run::new(&self.executable).args(filter).arg("--show-output").args(options);
@@ -95,7 +101,7 @@ impl Binary {
             .env("CARGO_MANIFEST_DIR", &self.dir)
             .env("CARGO_TARGET_DIR", product::target_dir())
             .env("REMORA_BIN", product::binary());
-        if self.package == super::END_TO_END {
+        if self.is_live() {
             run = run.root();
         }
         run_harness(&run, &self.title(), limit)

@@ -36,7 +36,12 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
 
 /// For each confined crate, who may depend on it, and the reason.
 pub(crate) const CONFINED: &[(&str, &[&str], &str)] = &[
-    ("aya", &["remora-agent"], "only the agent talks to the kernel"),
+    // The orphan rule wants `aya::Pod` implemented where the structures are.
+    (
+        "aya",
+        &["remora-agent", "remora-abi"],
+        "only the agent talks to the kernel (`abi` implements its `Pod`)",
+    ),
     ("aya-log", &["remora-agent"], "only the agent talks to the kernel"),
     ("rmcp", &["remora-hub"], "MCP is one module of the hub"),
     ("kube", &["remora-hub"], "Kubernetes is one source of identity"),
