@@ -342,6 +342,10 @@ impl Dissector for Dns {
         }
     }
 
+    fn in_sync(&self, role: Role) -> bool {
+        !self.lost[role.index()]
+    }
+
     fn skipped(&mut self, _: Role, _: u64, _: &mut Context<'_>) {}
 
     fn end(&mut self, role: Role, rest: &[u8], how: Ending, cx: &mut Context<'_>) {

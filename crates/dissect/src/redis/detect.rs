@@ -271,6 +271,10 @@ fn inline(bytes: &[u8]) -> Verdict {
     }
     let mut words = line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
     let verb = words.next().unwrap_or_default();
+    // IRC's has arguments.
+    if line.eq_ignore_ascii_case(b"monitor") {
+        return Verdict::Likely(Role::Client);
+    }
     if command::find(verb).is_none() || AMBIGUOUS.iter().any(|a| verb.eq_ignore_ascii_case(a)) {
         return Verdict::No;
     }

@@ -89,6 +89,8 @@ pub(super) struct Redis {
     monitor: bool,
     /// The replication stream has begun.
     opaque: bool,
+    /// Nothing more comes from the server.
+    server_ended: bool,
     /// Memory of `pending`.
     held: usize,
 }
@@ -108,6 +110,7 @@ impl Redis {
             subscribed: [0; 3],
             monitor: false,
             opaque: false,
+            server_ended: false,
             held: 0,
         }
     }
@@ -610,7 +613,8 @@ impl Dissector for Redis {
     }
 
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
-        if self.opaque {
+        // After a gap the engine passes over more bytes, which is reported as another one.
+        if self.opaque || self.side(role).lost {
             return;
         }
         // Inside a string only its content is lost.
@@ -628,6 +632,14 @@ impl Dissector for Redis {
         } else {
             self.lose(role, 0, cx);
         }
+    }
+
+    fn in_sync(&self, role: Role) -> bool {
+        self.opaque
+            || match role {
+                Role::Client => !self.client.lost,
+                Role::Server => !self.server.lost,
+            }
     }
 
     fn skipped(&mut self, _: Role, _: u64, _: &mut Context<'_>) {}
@@ -651,8 +663,10 @@ impl Dissector for Redis {
         } else if !rest.is_empty() && !self.side(role).lost && self.side(role).open.is_none() {
             cx.problem(Problem::Malformed, rest.len() as u64);
         }
-        // After the client's end the server may go on answering.
-        if role == Role::Server || how != Ending::Closed {
+        // After the client's end the server may go on answering, and the end of its stream tells
+        // how far a half-read reply came.
+        self.server_ended |= role == Role::Server;
+        if self.server_ended {
             self.give_up(rest.len(), partial, why, cx);
         }
     }

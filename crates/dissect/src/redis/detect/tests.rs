@@ -46,6 +46,7 @@ fn inline_commands_need_the_other_side() {
     assert_eq!(p(b"PING\r\n"), MAYBE_CLIENT);
     assert_eq!(p(b"SET a b\r\n"), MAYBE_CLIENT);
     assert_eq!(p(b"exists k\n"), MAYBE_CLIENT);
+    assert_eq!(p(b"MONITOR\r\n"), MAYBE_CLIENT);
     assert_eq!(p(b"PIN"), Verdict::NeedMore);
 }
 
@@ -71,6 +72,7 @@ fn other_protocols() {
         b"PING :irc.example\r\n",
         b"hello world\r\n",
         b"The quick brown fox\r\n",
+        b"MONITOR + nick\r\n",
         b"SSH-2.0-OpenSSH_9.6\r\n",
         b"\x16\x03\x01\x02\x00",
         b"* OK [CAPABILITY IMAP4rev1] ready\r\n",

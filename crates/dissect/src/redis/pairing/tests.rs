@@ -224,7 +224,10 @@ fn a_gap_between_replies_ends_what_is_open() {
     h.client(command(&["GET", "a"])).client(command(&["GET", "b"]));
     h.gap(Role::Server, 50).server(b"ue\r\n");
     assert_eq!(incomplete(&h), [Some("gap"), Some("gap")]);
-    h.client(command(&["GET", "c"])).server(b"$1\r\nc\r\n");
+    assert!(!h.dissector().in_sync(Role::Server) && h.dissector().in_sync(Role::Client));
+    // What the engine passes over does not end the commands that came since.
+    h.client(command(&["GET", "c"])).gap(Role::Server, 5).server(b"$1\r\nc\r\n");
+    assert!(h.dissector().in_sync(Role::Server));
     assert_eq!(texts(&h, field::REDIS_REPLY)[2], "c");
     assert_eq!(incomplete(&h)[2], None);
 }
@@ -276,6 +279,13 @@ fn ends() {
     h.client(command(&["GET", "a"])).server(b"$10\r\nabc").close(Ending::Closed);
     assert_eq!((only(&h).incomplete, only(&h).text(field::REDIS_REPLY).as_str()), (Some("truncated"), "abc"));
     assert_eq!(only(&h).response_bytes, Some(8));
+    // What the server's end says is in its own stream.
+    let mut h = limited(Limits { payload: 4, ..Limits::default() });
+    h.client(command(&["GET", "a"])).server(b"$1000\r\n0123456789").server([b'x'; 90]).close(Ending::Lost);
+    assert_eq!((only(&h).incomplete, only(&h).response_bytes), (Some("truncated"), Some(107)));
+    let mut h = flow();
+    h.end(Role::Server, Ending::Closed).client(command(&["GET", "a"])).end(Role::Client, Ending::Closed);
+    assert_eq!(only(&h).incomplete, Some("no_response"));
     let mut h = flow();
     h.client(b"*2\r\n$3\r\nGET\r\n$5\r\nab").close(Ending::Reset);
     assert_eq!(
