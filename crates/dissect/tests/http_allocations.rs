@@ -1,0 +1,80 @@
+//! A keep-alive connection with small messages costs no allocation per call.
+#![allow(clippy::unwrap_used, clippy::expect_used, unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use remora_dissect::harness::Harness;
+use remora_dissect::{Limits, Problem, Sink, http};
+use remora_model::{Call, FlowRow, Transport};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every request is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[derive(Default)]
+struct Count(u64);
+
+impl Sink for Count {
+    fn call(&mut self, call: &Call<'_>) {
+        assert!(call.incomplete.is_none() && call.fields.len() > 10);
+        self.0 += 1;
+    }
+    fn flow(&mut self, _: &FlowRow<'_>) {}
+    fn problem(&mut self, problem: Problem, _: u64) {
+        panic!("{problem:?}");
+    }
+}
+
+const REQUEST: &[u8] =
+    b"GET /api/items?page=2 HTTP/1.1\r\nHost: shop.example:8080\r\nUser-Agent: curl/8.5.0\r\n\
+    Accept: */*\r\nCookie: session=0123456789abcdef\r\n\
+    traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n";
+const WITH_LENGTH: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 21 Nov 2026 04:40:49 GMT\r\n\
+    Content-Type: Application/JSON; charset=utf-8\r\nContent-Length: 16\r\nConnection: keep-alive\r\n\r\n{\"items\":[1,2,3]";
+const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nTransfer-Encoding: chunked\r\n\r\n\
+    8\r\n{\"items\"\r\n8\r\n:[1,2,3]\r\n0\r\n\r\n";
+
+#[test]
+fn calls_do_not_allocate_once_the_buffers_are_there() {
+    let mut flow = Harness::with(&http::ENTRY, Transport::Tcp, Limits::default(), Count::default());
+    let pipelined = [REQUEST; 3].concat();
+    let round = |flow: &mut Harness<Count>| {
+        flow.client(REQUEST).server(WITH_LENGTH);
+        flow.client(REQUEST).server(CHUNKED);
+        flow.client(&pipelined).server(WITH_LENGTH).server(CHUNKED).server(WITH_LENGTH);
+    };
+    // Spare messages take turns, until the buffers of each are large enough.
+    (0..10).for_each(|_| round(&mut flow));
+    let before = ALLOCATIONS.get();
+    for _ in 0..100 {
+        round(&mut flow);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 550);
+}
