@@ -332,7 +332,7 @@ impl Http {
             None => Err(()),
         };
         match passed {
-            Err(()) => self.give_up(role, Problem::StreamGap, Incomplete::Gap, cx),
+            Err(()) => self.give_up(role, Problem::Unsynced, Incomplete::Gap, cx),
             Ok(behind) => {
                 self.direction(role).state = State::Body(body);
                 if body.is_over() {
@@ -342,7 +342,7 @@ impl Http {
                     self.direction(role).state = State::default();
                     self.exchange.finish(role, true, cx);
                     if behind > 0 {
-                        self.lose(role, Problem::StreamGap, 0);
+                        self.lose(role, Problem::Unsynced, 0);
                     }
                 }
             }
@@ -383,9 +383,14 @@ impl Dissector for Http {
         direction.half = false;
         match direction.state {
             State::Opaque | State::Lost(..) => {}
-            State::Head(_) => self.lose(role, Problem::StreamGap, 0),
+            State::Head(_) => self.lose(role, Problem::Unsynced, 0),
             State::Body(_) => self.pass(role, lost, lost, cx),
         }
+    }
+
+    fn in_sync(&self, _: Role) -> bool {
+        // It looks for the next message itself, as it must behind malformed bytes.
+        true
     }
 
     fn skipped(&mut self, role: Role, missing: u64, cx: &mut Context<'_>) {

@@ -22,7 +22,7 @@ fn a_gap_over_the_end_of_a_body_looks_for_the_next_message() {
     assert_eq!(summary(&flow), ["GET / 200 gap", "GET /2 200"]);
     assert_eq!(flow.sink.calls[0].int(f::RESPONSE_BODY_SIZE), Some(10));
     assert_eq!(flow.sink.calls[0].response_bytes, Some(49));
-    assert_eq!(flow.sink.problems[&Problem::StreamGap], (1, 22));
+    assert_eq!(flow.sink.problems[&Problem::Unsynced], (1, 22));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn joins_in_the_middle_of_bodies() {
     flow.client("of an upload}").client(get("/1"));
     flow.server("rest of HTTP/1 body").server(OK);
     assert_eq!(summary(&flow), ["GET /1 200"]);
-    assert_eq!(flow.sink.problems[&Problem::StreamGap], (2, 13 + 19));
+    assert_eq!(flow.sink.problems[&Problem::Unsynced], (2, 13 + 19));
 }
 
 #[test]
