@@ -108,3 +108,90 @@ fn calls_are_as_committed() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The calls of a capture as JSON, without the problems.
+fn objects(capture: &Path) -> Vec<serde_json::Value> {
+    let all = calls(&std::fs::read(capture).unwrap());
+    all.lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .filter(|v: &serde_json::Value| v.get("ts").is_some())
+        .collect()
+}
+
+/// Lines of what `corpus/oracle.sh` wrote down of a capture, in columns.
+fn oracle(capture: &Path) -> Option<Vec<Vec<String>>> {
+    let text = std::fs::read_to_string(capture.with_extension("tshark")).ok()?;
+    Some(text.lines().map(|l| l.split('\t').map(str::to_owned).collect()).collect())
+}
+
+fn hex(text: &str) -> String {
+    let digits = text.as_bytes().chunks_exact(2);
+    let bytes = digits.map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap());
+    String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned()
+}
+
+/// Every DNS message that tshark sees is in a call, with the same name, type, code, number of
+/// answers and time; and there are no other calls.
+#[test]
+fn dns_agrees_with_tshark() {
+    let mut compared = 0;
+    for capture in captures().iter().filter(|p| p.parent().is_some_and(|d| d.ends_with("dns"))) {
+        let found = objects(capture);
+        let mut queries = 0;
+        for line in oracle(capture).unwrap() {
+            // One frame of TCP may carry several messages, but only queries do here.
+            for i in 0..line[1].split(',').count() {
+                let column = |c: usize| line[c].split(',').nth(i).unwrap_or_default();
+                let id = i64::from_str_radix(column(1).trim_start_matches("0x"), 16).unwrap();
+                let call = found.iter().find(|c| c["dns_id"] == id).unwrap_or_else(|| panic!("{line:?}"));
+                let name =
+                    call["dns_questions"][0].as_str().unwrap().replace("\\.", ".").replace("\\032", " ");
+                assert_eq!(name, column(2), "{}", capture.display());
+                if column(0) == "0" {
+                    queries += 1;
+                    continue;
+                }
+                assert_eq!(call["status_code"], column(4).parse::<i64>().unwrap());
+                let answers = call["dns_answers"].as_array().unwrap();
+                assert_eq!(answers.len(), column(5).parse::<usize>().unwrap());
+                let seconds: f64 = column(6).parse().unwrap();
+                assert_eq!(call["elapsed_time"], (seconds * 1e6).round() as i64);
+                compared += 1;
+            }
+        }
+        assert_eq!(found.len(), queries, "{}", capture.display());
+    }
+    assert!(compared > 30, "{compared}");
+}
+
+/// The commands and errors that tshark sees in Redis are those of the calls, in order.
+#[test]
+fn redis_agrees_with_tshark() {
+    let mut compared = 0;
+    for capture in captures().iter().filter(|p| p.parent().is_some_and(|d| d.ends_with("redis"))) {
+        let Some(lines) = oracle(capture) else { continue };
+        let server = |port: &str| matches!(port, "6379" | "6390");
+        let commands: Vec<Vec<String>> =
+            lines.iter().filter(|l| server(&l[1])).map(|l| l[2].split(',').map(hex).collect()).collect();
+        // An error among strings is part of what a script returned.
+        let replies = lines.iter().filter(|l| server(&l[0]) && l[2].is_empty());
+        let errors: Vec<&String> = replies.map(|l| &l[3]).filter(|e| !e.is_empty()).collect();
+        let found = objects(capture);
+        assert_eq!(found.len(), commands.len(), "{}", capture.display());
+        for (call, args) in found.iter().zip(&commands) {
+            let kind = call["redis_type"].as_str().unwrap();
+            assert_eq!(kind.split(' ').next().unwrap(), args[0].to_uppercase());
+            if let Some(key) = call.get("redis_key") {
+                assert!(args.iter().any(|a| key == a), "{key} {args:?}");
+            }
+            compared += 1;
+        }
+        let reported = found.iter().filter_map(|c| c.get("redis_error")).map(|e| e.as_str().unwrap());
+        // tshark leaves out white space at the end of a line.
+        assert_eq!(
+            reported.map(str::trim_end).collect::<Vec<_>>(),
+            errors.iter().map(|e| e.trim_end()).collect::<Vec<_>>()
+        );
+    }
+    assert!(compared > 20, "{compared}");
+}
