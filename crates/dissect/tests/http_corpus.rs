@@ -1,16 +1,20 @@
-//! Scripted HTTP conversations with their calls, as committed beside them in `corpus/http`.
+//! Scripted and captured HTTP conversations with their calls, as committed beside them in `corpus/http`.
 //! `UPDATE_EXPECT=1 cargo test -p remora-dissect --test http_corpus` writes the calls anew.
 //!
 //! A line of a script is `@MICROSECONDS`, `C "bytes"`, `S "bytes"` (JSON strings; a character is
 //! a byte), `gap C|S LENGTH`, `end C|S closed|reset|lost`, or a comment.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod support;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use remora_dissect::harness::{Harness, Recorded, Value};
-use remora_dissect::{Ending, Role, http};
-use remora_model::{Timestamp, Transport};
+use remora_dissect::detect::Entry;
+use remora_dissect::engine::{Engine, FlowIds};
+use remora_dissect::harness::{Harness, Recorded, Recorder, Value};
+use remora_dissect::{Ending, Limits, Role, http};
+use remora_model::{CaptureSource, Timestamp, Transport};
 use serde_json::{Map, json};
 
 fn role(word: &str) -> Role {
@@ -87,12 +91,12 @@ fn json(call: &Recorded) -> String {
     serde_json::to_string(&out).unwrap()
 }
 
-fn found(flow: &Harness) -> String {
+fn found(sink: &Recorder) -> String {
     let mut out = String::new();
-    for call in &flow.sink.calls {
+    for call in &sink.calls {
         writeln!(out, "{}", json(call)).unwrap();
     }
-    for (problem, (n, bytes)) in &flow.sink.problems {
+    for (problem, (n, bytes)) in &sink.problems {
         let (stage, reason) = problem.name();
         writeln!(out, "{}", json!({ "problem": format!("{stage}.{reason}"), "count": n, "bytes": bytes }))
             .unwrap();
@@ -100,28 +104,51 @@ fn found(flow: &Harness) -> String {
     out
 }
 
-fn scripts() -> Vec<PathBuf> {
+fn files(extension: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/http");
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
-    let mut scripts: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "txt")).collect();
-    scripts.sort();
-    assert!(!scripts.is_empty());
-    scripts
+    let mut files: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == extension)).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// What differs from the committed file, if anything.
+fn compare(golden: &Path, calls: &str) -> Option<String> {
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(golden, calls).unwrap();
+        return None;
+    }
+    let expected = std::fs::read_to_string(golden).unwrap_or_default();
+    (expected != calls).then(|| format!("{}:\n{calls}", golden.display()))
+}
+
+static ONLY_HTTP: &[Entry] = &[http::ENTRY];
+
+/// Through the whole engine: packets in, calls out.
+#[test]
+fn calls_of_captures_are_as_committed() {
+    let mut wrong = Vec::new();
+    for path in files("pcap") {
+        let source = CaptureSource::File;
+        let mut engine = Engine::with_registry(Limits::default(), source, FlowIds::new(1, 1), ONLY_HTTP);
+        let mut sink = Recorder::default();
+        let (_, fault) = support::run_bytes(&std::fs::read(&path).unwrap(), &mut engine, &mut sink);
+        assert!(fault.is_none(), "{}: {fault:?}", path.display());
+        wrong.extend(compare(&path.with_extension("ndjson"), &found(&sink)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn calls_are_as_committed() {
     let mut wrong = Vec::new();
-    for path in scripts() {
+    for path in files("txt") {
         let script = std::fs::read_to_string(&path).unwrap();
-        let (golden, calls) = (path.with_extension("ndjson"), found(&play(&script, usize::MAX)));
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            std::fs::write(&golden, &calls).unwrap();
-        } else if std::fs::read_to_string(&golden).unwrap_or_default() != calls {
-            wrong.push(format!("{}:\n{calls}", path.display()));
-        }
+        let (golden, calls) = (path.with_extension("ndjson"), found(&play(&script, usize::MAX).sink));
+        wrong.extend(compare(&golden, &calls));
         for piece in [1, 2, 7] {
-            assert_eq!(found(&play(&script, piece)), calls, "{} in pieces of {piece}", path.display());
+            assert_eq!(found(&play(&script, piece).sink), calls, "{} in pieces of {piece}", path.display());
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

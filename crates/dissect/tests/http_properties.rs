@@ -364,8 +364,23 @@ proptest! {
                 prop_assert_eq!(request, response, "{:?}", call);
             }
         }
-        let whole = flow.sink.calls.iter().filter(|c| c.incomplete.is_none()).count();
-        prop_assert!(whole <= made.len());
+        // The next message is found: only the exchanges that lost bytes are not whole. A method
+        // that is not known, or a body that holds messages, may mislead the search.
+        let misleading = |s: &Spec| {
+            let bodies = [&s.request.1, &s.response.1];
+            s.method == "X-OWN" || bodies.iter().any(|b| memchr::memmem::find(b, b"HTTP/1.").is_some())
+        };
+        if !made.iter().any(|m| misleading(&m.spec)) {
+            let mut end = 0;
+            let hit = made.iter().filter(|m| {
+                let start = end;
+                end += if server_side { m.server.len() } else { m.client.len() };
+                start < lost.end && lost.start < end
+            });
+            let hit = hit.count();
+            let whole = flow.sink.calls.iter().filter(|c| c.incomplete.is_none()).count();
+            prop_assert!(whole + hit >= made.len(), "{whole} whole and {hit} hit of {}", made.len());
+        }
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub(super) enum Fate {
 }
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "a message is large and moves often")]
     static SPARE: RefCell<Vec<Box<Message>>> = const { RefCell::new(Vec::new()) };
 }
 
