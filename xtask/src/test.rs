@@ -32,20 +32,20 @@ pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
     let filter = words.first().map(String::as_str);
 
     setup::setup(root, !quick)?;
-    let mut report = Report::default();
+    let mut report = Report::new();
     if filter.is_none() {
-        report.layer("tidy", || tidy_layer(root));
+        report.layer("tidy", || tidy_layer(root))?;
     }
-    if !report.layer("ebpf", || step("the eBPF object builds", ebpf::build(root).map(drop))) {
+    if !report.layer("ebpf", || step("the eBPF object builds", ebpf::build(root).map(drop)))? {
         // Nothing that contains the object can be built.
-        return Ok(report.finish());
+        return report.finish();
     }
     if filter.is_none() && !quick {
         report.layer("lint", || {
             let mut outcome = step("clippy", lint::clippy(root).run());
             outcome.add(step("rustdoc", lint::rustdoc(root).run()));
             outcome
-        });
+        })?;
     }
     let mut binaries = Vec::new();
     report.layer("build", || match product::build(root).and_then(|_| binaries::build(root)) {
@@ -54,19 +54,19 @@ pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
             Outcome::default()
         }
         Err(error) => Outcome::failure("the workspace's tests build", &format!("{error:#}")),
-    });
+    })?;
     for binary in binaries.iter().filter(|binary| !binary.is_live()) {
-        report.layer(&binary.title(), || binary.run(filter, &[], LIMIT));
+        report.layer(&binary.title(), || binary.run(filter, &[], LIMIT))?;
     }
     if !quick {
-        report.layer("doc tests", || doc_tests(root, filter));
+        report.layer("doc tests", || doc_tests(root, filter))?;
         for binary in binaries.iter().filter(|binary| binary.is_live()) {
-            report.layer(&binary.title(), || live(binary, filter));
+            report.layer(&binary.title(), || live(binary, filter))?;
         }
     } else if filter.is_none() {
         println!("left out by --quick: lint, documentation tests, live tests");
     }
-    Ok(report.finish())
+    report.finish()
 }
 
 fn step(name: &str, result: Result<()>) -> Outcome {
@@ -83,7 +83,7 @@ fn tidy_layer(root: &Path) -> Outcome {
             outcome.add(Outcome::success());
         } else {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            outcome.add(Outcome::failure(&format!("tidy: {check}"), &lines.join("\n")));
+            outcome.add(Outcome::failure(check, &lines.join("\n")));
         }
     }
     outcome

@@ -43,8 +43,11 @@ impl Libtest {
             return false;
         }
         if line.starts_with("test result: ") {
-            self.block = None;
             self.finished = true;
+            return false;
+        }
+        if self.block.is_some() {
+            // Whatever it looks like, a test printed it.
             return false;
         }
         let Some((name, verdict)) = line.strip_prefix("test ").and_then(|line| line.rsplit_once(" ... "))
@@ -171,6 +174,29 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         );
         assert_eq!(outcome.passed, 1);
         assert_eq!(outcome.skipped, [("net::veth".into(), "not root: no network namespaces".into())]);
+    }
+
+    #[test]
+    fn what_a_test_printed_is_not_a_verdict() {
+        let (finished, outcome) = read(
+            "\
+test a ... ok
+
+successes:
+
+---- a stdout ----
+test b ... FAILED
+test result: FAILED. 0 passed
+test c ... ok
+
+successes:
+    a
+
+test result: ok. 1 passed; 0 failed
+",
+        );
+        assert!(finished);
+        assert_eq!(outcome, Outcome::success());
     }
 
     #[test]
