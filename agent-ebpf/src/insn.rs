@@ -24,11 +24,11 @@ pub unsafe fn add(at: *mut u64, value: u64) {
     unsafe { asm!("lock *(u64 *)({p} + 0) += {v}", v = in(reg) value, p = in(reg) at) };
 }
 
-/// The low 16 bits, by an instruction that the optimiser cannot drop where it knows the bound to
+/// The low 17 bits, which bound lengths up to `MAX_CAPTURE`, by an instruction that the optimiser cannot drop where it knows the bound to
 /// hold and the verifier does not.
 #[inline(always)]
-pub fn low16(mut value: u64) -> u64 {
+pub fn low17(mut value: u64) -> u64 {
     // SAFETY: one instruction on one register.
-    unsafe { asm!("{v} &= 0xffff", v = inout(reg) value, options(pure, nomem, nostack)) };
+    unsafe { asm!("{v} &= 0x1ffff", v = inout(reg) value, options(pure, nomem, nostack)) };
     value
 }

@@ -17,7 +17,7 @@ use remora_abi::{
 
 use crate::{
     flow,
-    insn::{self, low16},
+    insn::{self, low17},
     maps::{
         FLOWS, HAS_NETNS_COOKIE, HEAD_LEN, LOG, RING_STATES, RINGS, SCRATCH, SCRATCH_SLOTS, SETTINGS, SHUNTS,
         Scratch, count,
@@ -291,8 +291,8 @@ fn ship(
     scratch.header.captured = captured;
     if captured > HEAD_LEN as u32 {
         // At least one byte, which the verifier wants to see.
-        let rest = low16(u64::from(captured - HEAD_LEN as u32 - 1)) as u32 + 1;
-        // SAFETY: the buffer has room for HEAD_LEN + 0x10000 bytes.
+        let rest = low17(u64::from(captured - HEAD_LEN as u32 - 1)) as u32 + 1;
+        // SAFETY: the buffer has room for HEAD_LEN + 0x20000 bytes.
         let copied = unsafe {
             bpf_skb_load_bytes(
                 ctx.as_ptr(),
@@ -307,7 +307,7 @@ fn ship(
     }
     let Some(out) = RINGS.get(ring) else { return Reason::RingFull };
     let out = core::ptr::from_ref(out).cast_mut().cast();
-    let size = low16(u64::from(captured)) as u32 + PacketHeader::LEN as u32;
+    let size = low17(u64::from(captured)) as u32 + PacketHeader::LEN as u32;
     // A wake-up per record would cost more than all the rest: the reader comes by itself every few
     // milliseconds, and is woken when the ring passes a mark or when it sleeps long.
     // SAFETY: `out` is a ring from the map of rings.

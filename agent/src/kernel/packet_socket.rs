@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
     net::IpAddr,
     os::fd::{AsFd, BorrowedFd},
     sync::{
@@ -19,6 +18,7 @@ use super::{
     control::lock,
     headers::{self, Headers},
     packet_ring::{Frame, PacketRing},
+    sys,
 };
 
 /// What an interface's packets begin with.
@@ -40,42 +40,24 @@ pub(super) struct Interface {
     pub(super) link: Option<Link>,
 }
 
-/// The named interfaces, or all that are up, from `/sys/class/net`.
+/// The named interfaces, or all that are up.
 pub(super) fn interfaces(names: &[String]) -> Result<Vec<Interface>, KernelError> {
-    let listing = |e| KernelError::io("listing the network interfaces", e);
-    let names = if names.is_empty() {
-        let mut all = Vec::new();
-        for entry in fs::read_dir("/sys/class/net").map_err(listing)? {
-            all.push(entry.map_err(listing)?.file_name().to_string_lossy().into_owned());
-        }
-        all.retain(|n| attribute(n, "flags").is_ok_and(|f| hex(&f) & libc::IFF_UP.cast_unsigned() != 0));
-        all.sort();
-        all
-    } else {
-        names.to_vec()
-    };
-    names
-        .into_iter()
-        .map(|name| {
-            let failed = |e| KernelError::io(format!("the network interface {name}"), e);
-            let index = attribute(&name, "ifindex").map_err(failed)?.parse().unwrap_or(0);
-            let kind: u16 = attribute(&name, "type").map_err(failed)?.parse().unwrap_or(u16::MAX);
-            let link = match kind {
-                libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(Link::Ethernet),
-                libc::ARPHRD_NONE | libc::ARPHRD_TUNNEL | libc::ARPHRD_SIT => Some(Link::Bare),
-                _ => None,
-            };
-            Ok(Interface { loopback: kind == libc::ARPHRD_LOOPBACK, name, index, link })
-        })
-        .collect()
-}
-
-fn attribute(interface: &str, name: &str) -> io::Result<String> {
-    fs::read_to_string(format!("/sys/class/net/{interface}/{name}")).map(|s| s.trim().to_owned())
-}
-
-fn hex(text: &str) -> u32 {
-    u32::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or(0)
+    let mut all = sys::interfaces().map_err(|e| KernelError::io("listing the network interfaces", e))?;
+    if let Some(missing) = names.iter().find(|n| all.iter().all(|i| i.name != **n)) {
+        return Err(KernelError::Setting(format!("there is no network interface {missing}")));
+    }
+    all.retain(|i| if names.is_empty() { i.up } else { names.contains(&i.name) });
+    let known = all.into_iter().map(|i| Interface {
+        name: i.name,
+        index: i.index,
+        loopback: i.kind == libc::ARPHRD_LOOPBACK,
+        link: match i.kind {
+            libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(Link::Ethernet),
+            libc::ARPHRD_NONE | libc::ARPHRD_TUNNEL | libc::ARPHRD_SIT => Some(Link::Bare),
+            _ => None,
+        },
+    });
+    Ok(known.collect())
 }
 
 /// What all sources of a capture share.

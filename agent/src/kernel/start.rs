@@ -3,7 +3,12 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
 };
 
 use aya::{
@@ -29,8 +34,8 @@ use super::{
 pub struct Capture {
     control: Control,
     readers: Vec<RingReader>,
-    // Holds programs and links; dropping it detaches them.
-    _ebpf: Option<Arc<Mutex<Ebpf>>>,
+    // Dropping it detaches. In a mutex only so that a capture can be shared between threads.
+    _programs: Option<Mutex<Programs>>,
 }
 
 impl std::fmt::Debug for Capture {
@@ -43,7 +48,7 @@ impl std::fmt::Debug for Capture {
 struct Attached {
     backend: Backend,
     sources: Vec<Source>,
-    ebpf: Option<Arc<Mutex<Ebpf>>>,
+    programs: Option<Programs>,
     attached_to: String,
     limits: Vec<String>,
 }
@@ -129,7 +134,11 @@ impl Capture {
             owners,
             wakeup_bytes,
         };
-        Ok(Self { control: Control::new(Arc::new(shared)), readers, _ebpf: attached.ebpf })
+        Ok(Self {
+            control: Control::new(Arc::new(shared)),
+            readers,
+            _programs: attached.programs.map(Mutex::new),
+        })
     }
 
     /// Which tier runs and why.
@@ -188,40 +197,72 @@ fn ring_bytes(wanted: u32) -> Result<u32, KernelError> {
     Ok(wanted.max(LEAST).next_power_of_two())
 }
 
+/// Programs with their links, which dropping detaches.
+struct Programs {
+    ebpf: Ebpf,
+    _log: Option<LogThread>,
+}
+
+struct Prepared {
+    programs: Programs,
+    maps: Arc<Mutex<Maps>>,
+    sources: Vec<Source>,
+}
+
 /// Sets the policy before anything is attached, and makes sources of the rings.
-fn prepare(
-    config: &Config,
-    mut loaded: Loaded,
-    wakeup_bytes: u32,
-) -> Result<(Ebpf, Arc<Mutex<Maps>>, Vec<Source>), KernelError> {
+fn prepare(config: &Config, mut loaded: Loaded, wakeup_bytes: u32) -> Result<Prepared, KernelError> {
     policy::write(&mut loaded.maps, &Policy::default(), &config.policy)?;
     let settings = policy::settings(config, &config.policy, FIRST_GENERATION, wakeup_bytes);
     loaded.maps.settings.set(0, settings, 0).map_err(|e| KernelError::bpf("setting up the capture", e))?;
-    if config.debug_log {
-        start_log(&mut loaded.ebpf)?;
-    }
+    let log = config.debug_log.then(|| LogThread::start(&mut loaded.ebpf)).transpose()?;
     let sources = loaded
         .rings
         .into_iter()
         .map(|ring| Source::Bpf { ring, states: Arc::clone(&loaded.states) })
         .collect();
-    Ok((loaded.ebpf, Arc::new(Mutex::new(loaded.maps)), sources))
+    Ok(Prepared {
+        programs: Programs { ebpf: loaded.ebpf, _log: log },
+        maps: Arc::new(Mutex::new(loaded.maps)),
+        sources,
+    })
 }
 
-/// Passes the programs' log lines on until the programs are gone.
-fn start_log(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    let mut logger =
-        aya_log::EbpfLogger::init(ebpf).map_err(|e| KernelError::bpf("opening the programs' log", e))?;
-    std::thread::Builder::new()
-        .name("remora-bpf-log".to_owned())
-        .spawn(move || {
-            loop {
-                logger.flush();
-                std::thread::sleep(std::time::Duration::from_millis(200));
-            }
-        })
-        .map(drop)
-        .map_err(|e| KernelError::io("starting the log thread", e))
+/// Passes the programs' log lines on to `log`, which `tracing` collects; ends when dropped.
+struct LogThread {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LogThread {
+    const INTERVAL: Duration = Duration::from_millis(200);
+
+    fn start(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let mut logger =
+            aya_log::EbpfLogger::init(ebpf).map_err(|e| KernelError::bpf("opening the programs' log", e))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("remora-bpf-log".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    logger.flush();
+                    std::thread::park_timeout(Self::INTERVAL);
+                }
+            })
+            .map_err(|e| KernelError::io("starting the log thread", e))?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for LogThread {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic there has been reported there.
+            let _ = thread.join();
+        }
+    }
 }
 
 fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached, KernelError> {
@@ -234,20 +275,21 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
     let root = File::open(&path).map_err(|e| KernelError::io(format!("opening {}", path.display()), e))?;
     let loaded = load::load(config, rings, config.ring_bytes)?;
     let netns = loaded.netns;
-    let (mut ebpf, maps, sources) = prepare(config, loaded, wakeup_bytes)?;
+    let Prepared { mut programs, maps, sources } = prepare(config, loaded, wakeup_bytes)?;
+    let ebpf = &mut programs.ebpf;
     let mode = CgroupAttachMode::AllowMultiple;
     let attaching = |name: &str, e| KernelError::bpf(format!("attaching {name} to {}", path.display()), e);
     let mut limits = Vec::new();
     // Owners first: a socket whose packets are seen should have one.
     for name in ["remora_sock_create", "remora_post_bind4", "remora_post_bind6"] {
-        let attached = load::program::<CgroupSock>(&mut ebpf, name)
+        let attached = load::program::<CgroupSock>(ebpf, name)
             .and_then(|p| p.attach(&root, mode).map_err(|e| attaching(name, e)));
         if let Err(e) = attached {
             limits.push(format!("socket owners are incomplete: {}", chain(&e)));
         }
     }
     for name in ["remora_connect4", "remora_connect6"] {
-        let attached = load::program::<CgroupSockAddr>(&mut ebpf, name)
+        let attached = load::program::<CgroupSockAddr>(ebpf, name)
             .and_then(|p| p.attach(&root, mode).map_err(|e| attaching(name, e)));
         if let Err(e) = attached {
             limits.push(format!("socket owners are incomplete: {}", chain(&e)));
@@ -258,9 +300,7 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
         ("remora_socket_in", CgroupSkbAttachType::Ingress),
         ("remora_socket_out", CgroupSkbAttachType::Egress),
     ] {
-        load::program::<CgroupSkb>(&mut ebpf, name)?
-            .attach(&root, side, mode)
-            .map_err(|e| attaching(name, e))?;
+        load::program::<CgroupSkb>(ebpf, name)?.attach(&root, side, mode).map_err(|e| attaching(name, e))?;
     }
     if !netns {
         limits.push(
@@ -272,7 +312,7 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
     Ok(Attached {
         backend: Backend::Bpf(maps),
         sources,
-        ebpf: Some(Arc::new(Mutex::new(ebpf))),
+        programs: Some(programs),
         attached_to: path.display().to_string(),
         limits,
     })
@@ -281,7 +321,8 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
 fn attach_tc(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached, KernelError> {
     refuse_cgroups(config, Tier::Tc)?;
     let loaded = load::load(config, rings, config.ring_bytes)?;
-    let (mut ebpf, maps, sources) = prepare(config, loaded, wakeup_bytes)?;
+    let Prepared { mut programs, maps, sources } = prepare(config, loaded, wakeup_bytes)?;
+    let ebpf = &mut programs.ebpf;
     let mut names = Vec::new();
     let mut limits = vec![
         "only traffic that crosses an interface of this network namespace is seen, without processes and \
@@ -291,7 +332,7 @@ fn attach_tc(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached,
     let mut wanted = packet_socket::interfaces(&config.interfaces)?;
     wanted.retain(|i| i.link.is_some());
     for name in ["remora_link_in", "remora_link_out", "remora_bare_in", "remora_bare_out"] {
-        load::program::<SchedClassifier>(&mut ebpf, name)?;
+        load::program::<SchedClassifier>(ebpf, name)?;
     }
     for interface in &wanted {
         let kind = if interface.link == Some(packet_socket::Link::Ethernet) { "link" } else { "bare" };
@@ -323,7 +364,7 @@ fn attach_tc(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached,
     Ok(Attached {
         backend: Backend::Bpf(maps),
         sources,
-        ebpf: Some(Arc::new(Mutex::new(ebpf))),
+        programs: Some(programs),
         attached_to: names.join(", "),
         limits,
     })
@@ -335,7 +376,7 @@ fn attach_packet(config: &Config, rings: u32) -> Result<Attached, KernelError> {
     Ok(Attached {
         backend: Backend::Packet(opened.shared),
         sources: opened.sources.into_iter().map(Source::Packet).collect(),
-        ebpf: None,
+        programs: None,
         attached_to: opened.attached_to,
         limits: vec![
             "only traffic that crosses an interface of this network namespace is seen, without processes, \

@@ -1,5 +1,5 @@
 //! The system calls that the standard library does not have.
-#![expect(unsafe_code, reason = "epoll, eventfd and clock_gettime have no safe wrapper in libc")]
+#![expect(unsafe_code, reason = "these calls have no safe wrapper in libc")]
 
 use std::{
     io,
@@ -122,4 +122,48 @@ pub(super) fn raise(fd: &OwnedFd) -> io::Result<()> {
 /// Release of the running kernel.
 pub(super) fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").map(|s| s.trim().to_owned()).unwrap_or_default()
+}
+
+/// A network interface of the calling thread's network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interface {
+    pub(super) name: String,
+    pub(super) index: u32,
+    /// ARPHRD number (include/uapi/linux/if_arp.h).
+    pub(super) kind: u16,
+    pub(super) up: bool,
+}
+
+/// All interfaces, through netlink rather than /sys, which may show another namespace.
+pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
+    let mut first = std::ptr::null_mut();
+    // SAFETY: `first` is a valid place for the list, which is freed below.
+    check(unsafe { libc::getifaddrs(&raw mut first) })?;
+    let mut out = Vec::new();
+    let mut next = first;
+    // SAFETY: the list is null terminated, and each entry is valid until it is freed.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        next = entry.ifa_next;
+        // SAFETY: an address is null or valid for the length of its family.
+        let family = unsafe { entry.ifa_addr.as_ref() }.map(|a| libc::c_int::from(a.sa_family));
+        if family != Some(libc::AF_PACKET) {
+            continue;
+        }
+        // SAFETY: of this family it is a sockaddr_ll; the name is a C string.
+        let (ll, name) = unsafe {
+            (
+                entry.ifa_addr.cast::<libc::sockaddr_ll>().read_unaligned(),
+                std::ffi::CStr::from_ptr(entry.ifa_name),
+            )
+        };
+        out.push(Interface {
+            name: name.to_string_lossy().into_owned(),
+            index: ll.sll_ifindex.cast_unsigned(),
+            kind: ll.sll_hatype,
+            up: entry.ifa_flags & libc::IFF_UP.cast_unsigned() != 0,
+        });
+    }
+    // SAFETY: what getifaddrs returned, once.
+    unsafe { libc::freeifaddrs(first) };
+    Ok(out)
 }
