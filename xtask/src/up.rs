@@ -17,7 +17,9 @@ pub(crate) fn up(root: &Path, args: Args) -> Result<()> {
     setup::setup(root, false)?;
     eprintln!("[2/4] build the eBPF object");
     ebpf::build(root)?;
-    eprintln!("[3/4] build remora (the first build compiles some 330 crates and takes several minutes)");
+    eprintln!(
+        "[3/4] build remora (the first build compiles some 330 crates: about a quarter of an hour on two cores)"
+    );
     let binary = product::build(root)?;
     eprintln!("[4/4] start remora ({} s so far)", began.elapsed().as_secs());
     let mut start = Run::new(binary).arg("up").args(args.verbatim()).root();
