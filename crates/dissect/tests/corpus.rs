@@ -105,3 +105,63 @@ fn a_fault_is_told_once_and_frames_before_it_are_kept() {
     assert!(fault.is_some_and(|f| f.to_string().contains("truncated")));
     assert_eq!(kept.problem_count(Problem::UnknownLink), 0);
 }
+
+/// Runs tshark; `None`, with a word about it, where there is none.
+fn tshark(test: &str, args: &[&str], file: &std::path::Path) -> Option<String> {
+    let out = std::process::Command::new("tshark").arg("-n").arg("-r").arg(file).args(args).output();
+    match out {
+        Ok(out) => {
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+            Some(String::from_utf8(out.stdout).unwrap())
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            println!("SKIPPED: {test}: tshark is not installed");
+            None
+        }
+        Err(e) => panic!("tshark: {e}"),
+    }
+}
+
+/// Flows with their packets, as tshark counts its conversations, and its retransmissions.
+///
+/// Both number connections by first packet and begin a new one with a SYN of another number.
+/// tshark's judgement by time (fast retransmissions, out-of-order within 3 ms) does not matter
+/// here: the sum of all its kinds of repetition is taken.
+#[test]
+fn tshark_counts_the_same() {
+    let fields = [
+        "-T",
+        "fields",
+        "-e",
+        "tcp.stream",
+        "-e",
+        "tcp.analysis.retransmission",
+        "-e",
+        "tcp.analysis.spurious_retransmission",
+        "-e",
+        "ip.len",
+        "-Y",
+        "tcp",
+    ];
+    for path in corpus() {
+        let Some(text) = tshark("tshark_counts_the_same", &fields, &path) else { return };
+        let mut streams: Vec<(i64, i64, i64)> = Vec::new();
+        for line in text.lines() {
+            let cells: Vec<&str> = line.split('\t').collect();
+            let stream: usize = cells[0].parse().unwrap();
+            streams.resize(streams.len().max(stream + 1), (0, 0, 0));
+            streams[stream].0 += 1;
+            streams[stream].1 += cells[3].parse::<i64>().unwrap();
+            streams[stream].2 += i64::from(!cells[1].is_empty() || !cells[2].is_empty());
+        }
+        let (mut engine, mut kept) = (engine(), Kept::default());
+        run_bytes(&std::fs::read(&path).unwrap(), &mut engine, &mut kept);
+        let ours: Vec<(i64, i64, i64)> = kept
+            .flows
+            .values()
+            .filter(|r| r.transport == remora_model::Transport::Tcp)
+            .map(|r| (r.packets.iter().sum(), r.bytes.iter().sum(), r.retransmits))
+            .collect();
+        assert_eq!(ours, streams, "packets, IP bytes and retransmissions per flow of {}", path.display());
+    }
+}

@@ -221,12 +221,14 @@ impl Flow {
         let isn = Seq(seg.seq);
         // It answers what this flow has seen of the other side, data on the SYN included.
         let answers = seg.flags.ack()
-            && peer.isn().zip(peer.next()).is_some_and(|(first, next)| {
-                let ack = Seq(seg.ack);
+            && peer.next().is_some_and(|next| {
+                let (ack, first) = (Seq(seg.ack), peer.isn().unwrap_or(peer.first().plus(u32::MAX)));
                 ack.ahead_of(first) > 0 && ack.since(next) <= 0
             });
         let known = match side.isn() {
-            Some(known) => known == isn,
+            // A second answer to the same SYN with another number replaces the first, as long as
+            // nothing was built on that.
+            Some(known) => known == isn || (answers && side.is_fresh()),
             // A SYN that was captured late opens the stream that was joined without it.
             None if side.next().is_some() => side.first() == isn.plus(1),
             None => !self.has_payload || answers,

@@ -193,14 +193,26 @@ impl Assembler {
         }
     }
 
-    /// A SYN with this sequence number was seen. True when it had been seen before.
+    /// A SYN with this sequence number was seen. True when it had been seen before. Another number
+    /// than before moves the stream as long as it is [fresh](Self::is_fresh).
     pub fn syn(&mut self, isn: Seq) -> bool {
         let repeated = self.isn == Some(isn);
+        if !repeated && self.is_fresh() {
+            self.next = None;
+            self.isn = None;
+        }
         if self.isn.is_none() {
             self.isn = Some(isn);
         }
         self.start(isn.plus(1));
         repeated
+    }
+
+    /// True while nothing but a SYN was seen.
+    pub fn is_fresh(&self) -> bool {
+        self.isn.is_some_and(|isn| self.next == Some(isn.plus(1)))
+            && self.pieces.is_empty()
+            && self.fin.is_none()
     }
 
     /// Takes a segment with payload. `peer` is the reach of the other direction.
