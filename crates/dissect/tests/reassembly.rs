@@ -69,7 +69,7 @@ fn conversation(lossy: bool) -> impl Strategy<Value = Conversation> {
 
 impl Conversation {
     fn role(turn: usize) -> Role {
-        if turn % 2 == 0 { Role::Client } else { Role::Server }
+        if turn.is_multiple_of(2) { Role::Client } else { Role::Server }
     }
 
     /// The bytes of a stream: its mark, then what tells every position from its neighbours.

@@ -144,13 +144,8 @@ impl Flow {
             ends.reverse();
         }
         // A guess until something better is known: servers have low ports, clients speak first.
-        let client = if src.port < 1024 && src.port < dst.port {
-            1 - dir
-        } else if transport == Transport::Tcp && src.port < dst.port {
-            1 - dir
-        } else {
-            dir
-        };
+        let server_speaks = src.port < dst.port && (transport == Transport::Tcp || src.port < 1024);
+        let client = if server_speaks { 1 - dir } else { dir };
         Self {
             id,
             serial,

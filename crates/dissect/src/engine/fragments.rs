@@ -101,7 +101,7 @@ impl Fragments {
     ) -> Outcome {
         let (start, end) = (at.offset, at.offset.saturating_add(ip.payload_len));
         // All but the last come in units of eight bytes.
-        let odd = at.more && ip.payload_len % 8 != 0;
+        let odd = at.more && !ip.payload_len.is_multiple_of(8);
         if max == 0 || ip.payload.len() != ip.payload_len as usize || start == end || end > MAX_PAYLOAD || odd
         {
             return Outcome::Refused;

@@ -352,7 +352,7 @@ impl Engine {
                 Queue::Streams => self.limits.idle,
             });
             while let Some(slot) = self.table.oldest(queue) {
-                if !self.table.get(slot).is_some_and(|f| now.0.abs_diff(f.last_seen.0) > idle) {
+                if self.table.get(slot).is_none_or(|f| now.0.abs_diff(f.last_seen.0) <= idle) {
                     break;
                 }
                 self.close(slot, CloseReason::Idle, sink);
