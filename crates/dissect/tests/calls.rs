@@ -1,4 +1,4 @@
-//! Captures of conversations with real servers and clients: every call as it goes into the store,
+//! Captures of DNS and Redis conversations between real servers and clients: every call as it goes into the store,
 //! as committed beside the capture. `UPDATE_EXPECT=1 cargo test -p remora-dissect --test calls`
 //! writes the expectations anew; read the difference before committing it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -78,7 +78,7 @@ fn captures() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let mut files = Vec::new();
     for parent in [root.clone(), root.join("deepflow")] {
-        for protocol in ["http", "dns", "redis"] {
+        for protocol in ["dns", "redis"] {
             let Ok(entries) = std::fs::read_dir(parent.join(protocol)) else { continue };
             files.extend(
                 entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "pcap")),
