@@ -645,14 +645,14 @@ impl Dissector for Redis {
     fn skipped(&mut self, _: Role, _: u64, _: &mut Context<'_>) {}
 
     fn end(&mut self, role: Role, rest: &[u8], how: Ending, cx: &mut Context<'_>) {
-        if self.opaque {
-            return;
-        }
         let (partial, why) = match how {
             Ending::Closed | Ending::Lost => (Incomplete::Truncated, Incomplete::NoResponse),
             Ending::Reset => (Incomplete::Reset, Incomplete::Reset),
         };
-        if role == Role::Client
+        if self.opaque {
+            // Commands that were sent before the stream began are still open.
+            self.client.open = None;
+        } else if role == Role::Client
             && let Some(seen) = self.client.open.take()
         {
             if self.request.is_empty() {

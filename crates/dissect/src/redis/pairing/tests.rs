@@ -188,6 +188,18 @@ fn replication_is_opaque() {
 }
 
 #[test]
+fn commands_in_front_of_replication_are_reported() {
+    let mut h = flow();
+    h.client(command(&["GET", "a"]))
+        .client(command(&["SYNC"]))
+        .client(b"*2\r\n$3\r\nGET")
+        .close(Ending::Closed);
+    assert_eq!(texts(&h, field::REDIS_TYPE), ["SYNC", "GET"]);
+    assert_eq!(incomplete(&h), [None, Some("no_response")]);
+    assert!(!h.dissector().is_busy());
+}
+
+#[test]
 fn huge_values_are_passed_over() {
     let mut h = limited(Limits { payload: 16, ..Limits::default() });
     h.client(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000000\r\n").client([b'x'; 100]);
