@@ -104,6 +104,9 @@ pub enum Error {
         "a segment cannot be read: {0}; check the disk and the log, the store drops damaged segments when it is opened"
     )]
     Damaged(String),
+    /// Rows could not be made durable. They are still in memory, and it is tried again.
+    #[error("cannot write to the data directory: {0}; free some space or check the disk")]
+    SealFailed(String),
     /// The store is closed or closing.
     #[error("the store is closed")]
     Closed,

@@ -8,8 +8,18 @@
 
 mod config;
 mod error;
+mod function;
+mod lower;
+mod manifest;
+mod memory;
+mod merge;
 mod metrics;
 mod query;
+mod retention;
+mod seal;
+mod segment;
+mod shared;
+mod sketch;
 mod source;
 mod store;
 
@@ -17,11 +27,11 @@ pub use config::StoreConfig;
 pub use error::Error;
 pub use metrics::{Condition, StoreMetrics};
 pub use query::{
-    CallsQuery, CaptureInterval, Cost, Coverage, CoverageTotal, Cursor, Estimate, FieldValue, FlowsQuery,
-    Order, Page, Rank, Stats, StatsQuery, Tail, TailBatch,
+    BatchFilter, CallsQuery, CaptureInterval, Cost, Coverage, CoverageTotal, Cursor, Estimate, FieldValue,
+    FlowsQuery, Order, Page, Rank, Stats, StatsQuery, Tail, TailBatch, filter_batch,
 };
 pub use source::{Appended, SourceId, Watermarks};
-pub use store::{Boundary, Store, filter_batch};
+pub use store::{Boundary, Store};
 
 /// Result of the store's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

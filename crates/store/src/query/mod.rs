@@ -1,6 +1,14 @@
 //! Questions to the store and their answers.
 
+pub(crate) mod coverage;
 mod cursor;
+pub(crate) mod engine;
+pub(crate) mod flows;
+pub(crate) mod page;
+mod scan;
+pub(crate) mod stats;
+mod tail;
+pub(crate) mod values;
 
 use std::time::Duration;
 
@@ -11,6 +19,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use cursor::Cursor;
+pub(crate) use scan::parts;
+pub use tail::{BatchFilter, Tail, TailBatch, filter_batch};
 
 /// Which rows come first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -139,7 +149,8 @@ pub struct StatsQuery {
 /// per second of the window or bucket), `request_bytes`, `response_bytes` (int), and of
 /// `elapsed_time` in microseconds, null where no call of the group has it: `elapsed_p50`,
 /// `elapsed_p90`, `elapsed_p95`, `elapsed_p99` (at most [`Stats::PERCENTILE_ERROR`] from the true
-/// value, relatively), `elapsed_min`, `elapsed_max` (exact).
+/// value, relatively), `elapsed_min`, `elapsed_max` (exact). Where a group field has the name of one
+/// of these, the statistic is called `…_total`.
 #[derive(Clone, Debug)]
 pub struct Stats {
     /// One row for each group.
@@ -218,25 +229,4 @@ pub struct Estimate {
     pub bytes: u64,
     /// Segments and batches that would be looked at.
     pub parts: u64,
-}
-
-/// Rows as they are appended, those that match a filter.
-pub struct Tail {
-    _private: (),
-}
-
-/// What a follower gets.
-#[derive(Clone, Debug)]
-pub enum TailBatch {
-    /// Matching rows of one protocol, every field that is stored (bodies too), in order of arrival.
-    Rows(RecordBatch),
-    /// The follower was too slow: this many rows passed unseen, matching or not.
-    Missed(u64),
-}
-
-impl Tail {
-    /// The next batch; `None` when the store is closed. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<TailBatch> {
-        None
-    }
 }
