@@ -36,12 +36,13 @@ impl Dissector for Strict {
         }
         self.at(role, cx);
         assert!(!bytes.is_empty() && !self.skipping[i]);
-        let mut last = self.time[i];
-        for offset in 0..bytes.len() {
+        let mut last = cx.time_at(0);
+        for offset in 1..bytes.len() {
             let t = cx.time_at(offset);
-            assert!(offset == 0 || t >= last, "time does not run backwards");
-            last = last.max(t);
+            assert!(t >= last, "time does not run backwards within what is shown");
+            last = t;
         }
+        assert!(last >= self.time[i], "nor from one showing to the next");
         self.time[i] = last;
         let taken = match bytes[0] % 8 {
             0 => Taken::Bytes(0),
