@@ -32,3 +32,14 @@ pub fn low17(mut value: u64) -> u64 {
     unsafe { asm!("{v} &= 0x1ffff", v = inout(reg) value, options(pure, nomem, nostack)) };
     value
 }
+
+/// The same pointer, of which the optimiser knows nothing: what is read through it comes from memory.
+/// The verifier forgets what it knew of a value that went through a map's memory, so paths that differ
+/// only in such values are one path to it from there on.
+#[inline(always)]
+pub fn launder<T>(pointer: *mut T) -> *mut T {
+    let out: *mut T;
+    // SAFETY: one instruction on two registers; no `nomem`, so that memory is written before.
+    unsafe { asm!("{o} = {i}", o = out(reg) out, i = in(reg) pointer, options(nostack)) };
+    out
+}

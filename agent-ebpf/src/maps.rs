@@ -11,7 +11,7 @@ use remora_abi::{
     Settings, Shunt, SocketOwner,
 };
 
-use crate::insn;
+use crate::{insn, parse::Headers};
 
 /// Rings in use; the loader sets it.
 #[unsafe(no_mangle)]
@@ -74,6 +74,10 @@ pub static SCRATCH: Array<Scratch, { SCRATCH_SLOTS as usize }> = Array::new();
 pub struct Scratch {
     /// 1 while a program uses it.
     pub busy: u64,
+    /// What the packet's headers say.
+    pub headers: Headers,
+    /// Key of its flow.
+    pub key: FlowKey,
     /// A new flow.
     pub flow: FlowValue,
     /// Head of the record.

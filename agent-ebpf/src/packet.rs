@@ -102,11 +102,15 @@ unsafe fn examine(
     }
     // SAFETY: the buffer is longer than its head.
     let head = unsafe { &*scratch.data.as_ptr().cast::<[u8; HEAD_LEN]>() };
-    let h = match parse(head, have, len) {
-        Ok(h) => h,
+    match parse(head, have, len) {
+        Ok(h) => scratch.headers = h,
         Err(Failure::Short) => return (Reason::Short, len),
         Err(Failure::NotIp) => return (Reason::NotIp, len),
-    };
+    }
+    // The many ways through the parser end here as one.
+    // SAFETY: the same scratch buffer.
+    let scratch = unsafe { &mut *insn::launder(core::ptr::from_mut(scratch)) };
+    let h = &scratch.headers;
     // SAFETY: a field of the context.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
     let netns = if at.is_socket() && ifindex == LOOPBACK && HAS_NETNS_COOKIE.load() != 0 {
@@ -117,7 +121,7 @@ unsafe fn examine(
     };
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    let (key, from) = flow::key(&h, netns);
+    let (key, from) = flow::key(h, netns);
     let found = match FLOWS.get_ptr_mut(&key) {
         Some(f) => f,
         None => match flow::create(&key, &mut scratch.flow, now, h.fragment) {
@@ -143,7 +147,7 @@ unsafe fn examine(
     // SAFETY: both point into `flow`.
     let (side, local) = unsafe { (&mut *side, &mut *local as *mut remora_abi::FlowSide) };
 
-    if flow::is_reopened(flow, side, &h) {
+    if flow::is_reopened(flow, side, h) {
         flow::reset(flow, now);
         flow.side[0] = Default::default();
         flow.side[1] = Default::default();
@@ -178,7 +182,7 @@ unsafe fn examine(
         }
         side.hook = here;
     }
-    flow::account(flow, side, from as u8, &h, now);
+    flow::account(flow, side, from as u8, h, now);
     if h.protocol == protocol::TCP
         && !h.no_l4
         && h.tcp_flags & (tcp_flags::SYN | tcp_flags::FIN | tcp_flags::RST) == 0
@@ -186,7 +190,7 @@ unsafe fn examine(
         if h.total == h.payload {
             return (Reason::NoPayload, h.total);
         }
-        if is_shunted(flow, from, &h) {
+        if is_shunted(flow, from, h) {
             side.shunted_bytes += u64::from(h.total);
             return (Reason::Shunted, h.total);
         }
@@ -211,7 +215,8 @@ unsafe fn examine(
         protocol: h.protocol,
         ip_version: h.version,
     };
-    (ship(ctx, l3, h.total, settings, scratch, flow.ring), h.total)
+    let total = h.total;
+    (ship(ctx, l3, total, settings, scratch, flow.ring), total)
 }
 
 /// The reason why the flow is not captured, if there is one. A packet that was left out at its

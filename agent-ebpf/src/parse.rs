@@ -21,6 +21,7 @@ pub mod protocol {
 const MAX_EXTENSIONS: usize = 6;
 
 /// What the headers say.
+#[repr(C)]
 pub struct Headers {
     pub src: [u64; 2],
     pub dst: [u64; 2],

@@ -14,8 +14,12 @@ use crate::{
     maps::{CGROUPS, CIDRS4, CIDRS6, PORTS, SOCKET_OWNERS},
 };
 
-/// Deepest cgroup level that is looked at; kubepods paths have five or six.
-const MAX_CGROUP_LEVEL: i32 = 10;
+/// Cgroup levels that are looked at from the root down; kubepods paths have five or six.
+const CGROUP_LEVELS: i32 = 10;
+/// From the bits of [`Match`] to those of `side_flags`.
+const CGROUP_SHIFT: u8 = 2;
+const _: () = assert!(Match::INCLUDE << CGROUP_SHIFT == side_flags::CGROUP_INCLUDED);
+const _: () = assert!(Match::EXCLUDE << CGROUP_SHIFT == side_flags::CGROUP_EXCLUDED);
 
 /// Finds cgroup and owner of the socket that a packet belongs to.
 #[inline(always)]
@@ -35,21 +39,17 @@ pub fn identify(skb: *mut __sk_buff, side: &mut FlowSide, settings: &Settings) {
         if settings.flags & (settings_flags::CGROUPS_EXCLUDED | settings_flags::CGROUPS_INCLUDED) == 0 {
             return;
         }
-        let mut found = 0;
-        for level in 0..=MAX_CGROUP_LEVEL {
+        let mut level = 0;
+        while level < CGROUP_LEVELS {
             let id = bpf_skb_ancestor_cgroup_id(skb, level);
             if id == 0 {
                 break;
             }
             if let Some(m) = CGROUPS.get(&id) {
-                found |= *m;
+                // The flags are chosen such that this is a shift.
+                side.flags |= (*m as u8 & (Match::INCLUDE | Match::EXCLUDE)) << CGROUP_SHIFT;
             }
-        }
-        if found & u32::from(Match::INCLUDE) != 0 {
-            side.flags |= side_flags::CGROUP_INCLUDED;
-        }
-        if found & u32::from(Match::EXCLUDE) != 0 {
-            side.flags |= side_flags::CGROUP_EXCLUDED;
+            level += 1;
         }
     }
 }

@@ -17,6 +17,7 @@ use aya::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, SchedClassifier,
         TcAttachType, tc,
     },
+    util::KernelVersion,
 };
 use remora_abi::MAX_CAPTURE;
 
@@ -277,7 +278,13 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
     let netns = loaded.netns;
     let Prepared { mut programs, maps, sources } = prepare(config, loaded, wakeup_bytes)?;
     let ebpf = &mut programs.ebpf;
-    let mode = CgroupAttachMode::AllowMultiple;
+    // A link (Linux 5.7) leaves other programs in place by itself, and refuses the flag that asks
+    // for it.
+    let mode = if KernelVersion::current().is_ok_and(|v| v >= KernelVersion::new(5, 7, 0)) {
+        CgroupAttachMode::Single
+    } else {
+        CgroupAttachMode::AllowMultiple
+    };
     let attaching = |name: &str, e| KernelError::bpf(format!("attaching {name} to {}", path.display()), e);
     let mut limits = Vec::new();
     // Owners first: a socket whose packets are seen should have one.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
     thread::JoinHandle,
@@ -44,7 +45,8 @@ pub(crate) struct Running {
 
 /// Says that a test did not run, in the form that the test runner counts.
 pub(crate) fn skip(test: &str, reason: impl std::fmt::Display) {
-    eprintln!("SKIPPED: {test}: {reason}");
+    // Not eprintln, which the harness keeps to itself when a test passes.
+    writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}").unwrap();
 }
 
 /// The settings of a test: traffic of this process is captured, that of other processes is not.
