@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use remora_agent::kernel::{Direction, Tier, tcp_flags};
+use remora_agent::kernel::{Config, Direction, Tier, tcp_flags};
 
 use crate::{
     addresses::{free_port, loopback4, loopback6},
@@ -72,7 +72,9 @@ fn tcp_on_loopback_comes_once_and_whole() {
 #[test]
 fn many_connections_come_once_and_whole() {
     let port = free_port();
-    let Some(run) = start("many_connections_come_once_and_whole", Tier::Cgroup, config([port])) else {
+    // With the programs' log on, which makes them other programs to the verifier.
+    let settings = Config { debug_log: true, ..config([port]) };
+    let Some(run) = start("many_connections_come_once_and_whole", Tier::Cgroup, settings) else {
         return;
     };
     let server = loopback4(port);

@@ -95,7 +95,9 @@ fn the_own_process_is_left_out() {
     let Some(run) = start(TEST, Tier::Cgroup, settings) else { return };
     datagram(loopback4(port));
     let c = run.control.counters().unwrap();
-    assert_eq!(c.get(Reason::Own).packets, 1, "{c:?}");
+    // Other tests of this process add to it.
+    assert!(c.get(Reason::Own).packets >= 1, "{c:?}");
+    assert_eq!(c.get(Reason::Captured).packets, 0, "{c:?}");
     assert!(run.packets().is_empty());
 }
 
