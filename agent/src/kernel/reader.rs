@@ -86,7 +86,7 @@ impl Stopper {
 
 pub(super) enum Source {
     Bpf { ring: RingBuf<MapData>, states: Arc<Mutex<Array<MapData, RingState>>> },
-    Packet(PacketSource),
+    Packet(Box<PacketSource>),
 }
 
 /// One ring. It belongs to one thread; the packets of a flow all come through one ring.

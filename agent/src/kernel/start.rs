@@ -382,7 +382,7 @@ fn attach_packet(config: &Config, rings: u32) -> Result<Attached, KernelError> {
     let opened = packet_socket::open(config, rings)?;
     Ok(Attached {
         backend: Backend::Packet(opened.shared),
-        sources: opened.sources.into_iter().map(Source::Packet).collect(),
+        sources: opened.sources.into_iter().map(|s| Source::Packet(Box::new(s))).collect(),
         programs: None,
         attached_to: opened.attached_to,
         limits: vec![
