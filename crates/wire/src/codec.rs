@@ -1,1 +1,14 @@
-//! Rows to bytes and back.
+//! Rows to bytes and back: each table of a batch is an Arrow IPC stream, compressed when that is
+//! worth it.
+
+mod check;
+mod decode;
+mod encode;
+
+pub use decode::{DecodeError, Decoded, decode};
+pub use encode::{EncodeLimits, Encoder, Rows};
+
+pub(crate) use encode::{Encoded, batch_len, message_len};
+
+#[cfg(test)]
+mod tests;

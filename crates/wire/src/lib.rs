@@ -19,10 +19,19 @@ pub mod server;
 pub mod source;
 pub mod spool;
 
-pub use client::{Client, ClientConfig, Transport};
+/// Version of the conversation; both ends must speak the same.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+pub use client::{Client, ClientConfig, ClientStats, Transport};
+pub use codec::{EncodeLimits, Encoder, Rows};
 pub use limits::Limits;
 pub use memory::{MemoryConnector, MemoryListener};
 pub use security::{ClientSecurity, SecurityError, ServerSecurity, Token};
-pub use server::{IngestHandler, IngestServer, Refusal};
+pub use server::{IngestHandler, IngestServer, Refusal, ServeError, ServerStats};
 pub use source::{IncomingBatch, Source, SpoolId};
 pub use spool::{Spool, SpoolConfig, SpoolStats};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

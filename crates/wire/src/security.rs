@@ -1,9 +1,12 @@
 //! Who may talk to whom, and under which protection.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use subtle::ConstantTimeEq;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig, Uri};
 
 /// Why security settings are unusable.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +24,7 @@ pub enum SecurityError {
     NoToken(PathBuf),
     /// Plain text was asked for where others could read it.
     #[error(
-        "refusing plain text to {0}, which is not this machine: use https with a token or a client certificate, or set allow_plaintext if the network itself is protected"
+        "refusing plain text to {0}, which is not this machine: use https with a token or a client certificate, or set insecure_allow_plaintext if the network itself is protected"
     )]
     PlainText(String),
     /// A token or certificate is needed and there is none.
@@ -107,7 +110,116 @@ pub struct ClientSecurity {
     pub insecure_allow_plaintext: bool,
 }
 
+/// Where distributions keep the CA certificates that the system trusts.
+const SYSTEM_CAS: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// True for addresses that only this machine reaches.
-pub(crate) fn is_local(ip: IpAddr) -> bool {
+fn is_local(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
+}
+
+/// Security settings of a listener, found to be usable.
+#[derive(Debug)]
+pub(crate) struct ServerAuth {
+    security: ServerSecurity,
+}
+
+impl ServerAuth {
+    pub(crate) fn new(security: &ServerSecurity, address: SocketAddr) -> Result<Self, SecurityError> {
+        let open = !is_local(address.ip()) && !security.insecure_allow_plaintext;
+        if open && security.identity.is_none() {
+            return Err(SecurityError::PlainText(address.to_string()));
+        }
+        if open && security.token_file.is_none() && security.client_ca.is_none() {
+            return Err(SecurityError::Open(address.to_string()));
+        }
+        if security.client_ca.is_some() && security.identity.is_none() {
+            return Err(SecurityError::Tls("a client CA needs a certificate and key of the hub".to_owned()));
+        }
+        if let Some(path) = &security.token_file {
+            Token::from_file(path)?;
+        }
+        Ok(Self { security: security.clone() })
+    }
+
+    pub(crate) fn tls(&self) -> Result<Option<ServerTlsConfig>, SecurityError> {
+        let Some((cert, key)) = &self.security.identity else { return Ok(None) };
+        let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(read(cert)?, read(key)?));
+        if let Some(ca) = &self.security.client_ca {
+            tls = tls.client_ca_root(Certificate::from_pem(read(ca)?));
+        }
+        Ok(Some(tls))
+    }
+
+    /// Judges the token of a request.
+    pub(crate) fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        let Some(path) = &self.security.token_file else { return Ok(()) };
+        let token = Token::from_file(path).map_err(|error| {
+            tracing::error!(%error, "agents are turned away: the token cannot be read");
+            Status::unavailable("the hub cannot read its token file")
+        })?;
+        let shown = metadata.get("authorization").map(|v| v.as_bytes()).unwrap_or_default();
+        match shown.strip_prefix(b"Bearer ") {
+            Some(shown) if token.matches(shown) => Ok(()),
+            Some(_) => Err(Status::unauthenticated("wrong token")),
+            None => Err(Status::unauthenticated("a token is needed")),
+        }
+    }
+}
+
+/// A hub's address, and what is needed to talk to it.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) uri: Uri,
+    pub(crate) tls: Option<ClientTlsConfig>,
+    pub(crate) token: Option<Token>,
+    /// True when the hub is on this machine.
+    pub(crate) local: bool,
+}
+
+impl Target {
+    /// Reads the settings and the files that they name.
+    pub(crate) fn new(url: &str, security: &ClientSecurity) -> Result<Self, SecurityError> {
+        let bad = |why: &str| SecurityError::Address(url.to_owned(), why.to_owned());
+        let uri: Uri = url.parse().map_err(|_| bad("not a URL such as https://hub.example:8898"))?;
+        let host = uri.host().ok_or_else(|| bad("it names no host"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let local = host == "localhost" || host.parse().is_ok_and(is_local);
+        let tls = match uri.scheme_str() {
+            Some("https") => Some(client_tls(host, security)?),
+            Some("http") if local || security.insecure_allow_plaintext => None,
+            Some("http") => return Err(SecurityError::PlainText(url.to_owned())),
+            _ => return Err(bad("it must begin with https:// or http://")),
+        };
+        let token = security.token_file.as_deref().map(Token::from_file).transpose()?;
+        Ok(Self { uri, tls, token, local })
+    }
+}
+
+fn client_tls(host: &str, security: &ClientSecurity) -> Result<ClientTlsConfig, SecurityError> {
+    let ca = match &security.ca {
+        Some(path) => path.clone(),
+        None => system_ca()?,
+    };
+    let name = security.server_name.as_deref().unwrap_or(host);
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(&ca)?)).domain_name(name);
+    if let Some((cert, key)) = &security.identity {
+        tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
+    }
+    Ok(tls)
+}
+
+fn system_ca() -> Result<PathBuf, SecurityError> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let found = named.or_else(|| SYSTEM_CAS.iter().map(PathBuf::from).find(|p| p.exists()));
+    found.ok_or_else(|| SecurityError::Tls("no CA certificates on this system: name a CA file".to_owned()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SecurityError> {
+    std::fs::read(path).map_err(|cause| SecurityError::Read { path: path.to_owned(), cause })
 }

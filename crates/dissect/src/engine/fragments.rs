@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use remora_model::Timestamp;
+use remora_model::{Endpoint, Timestamp, Transport};
 
-use crate::packet::{Fragment, IpView};
+use crate::packet::{self, Fragment, IpView};
 
 /// How long fragments wait for the rest (RFC 8200; Linux waits half as long).
 const WAIT: Duration = Duration::from_secs(60);
@@ -26,10 +26,11 @@ struct Key {
     id: u32,
     /// Part of the identity in IPv4; in IPv6 all fragments have the same anyway.
     protocol: u8,
+    scope: u32,
 }
 
 /// A datagram being put together.
-struct Datagram {
+struct Partial {
     /// Tells it from an earlier one with the same key in the queue of time-outs.
     serial: u64,
     /// Payload so far, holes zeroed.
@@ -44,11 +45,13 @@ struct Datagram {
     spoiled: bool,
 }
 
-/// A datagram that is whole.
-pub(super) struct Whole {
+/// A datagram put together from its fragments.
+#[derive(Clone, Debug)]
+pub struct Datagram {
     pub(super) src: IpAddr,
     pub(super) dst: IpAddr,
     pub(super) protocol: u8,
+    pub(super) scope: u32,
     pub(super) payload: Vec<u8>,
     /// Fragments it came in.
     pub(super) packets: u32,
@@ -56,12 +59,35 @@ pub(super) struct Whole {
     pub(super) ip_bytes: u64,
 }
 
+impl Datagram {
+    /// The flow that it belongs to: transport, sender, receiver. `None` where its payload is no TCP
+    /// segment and no UDP datagram.
+    pub fn flow(&self) -> Option<(Transport, Endpoint, Endpoint)> {
+        let len = u32::try_from(self.payload.len()).ok()?;
+        let (transport, from, to) = match packet::parse_transport(self.protocol, &self.payload, len).ok()? {
+            packet::Transport::Tcp(t) => (Transport::Tcp, t.src_port, t.dst_port),
+            packet::Transport::Udp(u) => (Transport::Udp, u.src_port, u.dst_port),
+        };
+        Some((transport, Endpoint { ip: self.src, port: from }, Endpoint { ip: self.dst, port: to }))
+    }
+
+    /// Bytes of its payload.
+    pub fn len(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// True when it has no payload.
+    pub fn is_empty(&self) -> bool {
+        self.payload.is_empty()
+    }
+}
+
 /// What became of a fragment.
 pub(super) enum Outcome {
     /// It waits for others.
     Kept,
     /// It was the last one missing.
-    Whole(Box<Whole>),
+    Whole(Box<Datagram>),
     /// It overlaps another one, or the datagram does since an earlier fragment.
     Overlap,
     /// It cannot be kept: cut by the snaplen, impossible, or one of too many.
@@ -71,7 +97,7 @@ pub(super) enum Outcome {
 /// Datagrams being put together.
 #[derive(Default)]
 pub(super) struct Fragments {
-    datagrams: HashMap<Key, Datagram>,
+    datagrams: HashMap<Key, Partial>,
     /// In order of arrival of their first fragment.
     queue: VecDeque<(Timestamp, Key, u64)>,
     serial: u64,
@@ -92,6 +118,7 @@ impl Fragments {
     /// `lost` is told the payload bytes of each that has to make room.
     pub(super) fn add(
         &mut self,
+        scope: u32,
         ip: &IpView<'_>,
         at: Fragment,
         ts: Timestamp,
@@ -106,7 +133,7 @@ impl Fragments {
         {
             return Outcome::Refused;
         }
-        let key = Key { src: ip.src, dst: ip.dst, id: at.id, protocol: ip.protocol };
+        let key = Key { src: ip.src, dst: ip.dst, id: at.id, protocol: ip.protocol, scope };
         if !self.datagrams.contains_key(&key) {
             while self.datagrams.len() >= max || (self.bytes > max_bytes && !self.datagrams.is_empty()) {
                 lost(self.drop_oldest());
@@ -115,7 +142,7 @@ impl Fragments {
             self.queue.push_back((ts, key, self.serial));
         }
         let serial = self.serial;
-        let datagram = self.datagrams.entry(key).or_insert_with(|| Datagram {
+        let datagram = self.datagrams.entry(key).or_insert_with(|| Partial {
             serial,
             payload: Vec::new(),
             parts: Vec::new(),
@@ -134,10 +161,11 @@ impl Fragments {
             Outcome::Kept if datagram.is_whole() => {
                 let Some(datagram) = self.datagrams.remove(&key) else { return Outcome::Refused };
                 self.bytes -= datagram.payload.capacity();
-                Outcome::Whole(Box::new(Whole {
+                Outcome::Whole(Box::new(Datagram {
                     src: key.src,
                     dst: key.dst,
                     protocol: key.protocol,
+                    scope,
                     payload: datagram.payload,
                     packets: datagram.packets,
                     ip_bytes: datagram.ip_bytes,
@@ -184,7 +212,7 @@ impl Fragments {
     }
 }
 
-impl Datagram {
+impl Partial {
     fn add(&mut self, start: u32, end: u32, more: bool, ip: &IpView<'_>) -> Outcome {
         let i = self.parts.partition_point(|&(from, _)| from < start);
         // An exact copy is a retransmission or was captured twice; any other overlap is an attack

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, Timestamp, Transport};
 
+pub use fragments::Datagram;
 pub use shunt::Shunt;
 
 use crate::detect::{Entry, REGISTRY};
@@ -94,6 +95,7 @@ pub struct Engine {
     packets: u64,
     shunt_threshold: Option<u64>,
     shunts: VecDeque<Shunt>,
+    scope: u32,
 }
 
 impl Engine {
@@ -123,6 +125,7 @@ impl Engine {
             packets: 0,
             shunt_threshold: None,
             shunts: VecDeque::new(),
+            scope: 0,
         }
     }
 
@@ -147,6 +150,45 @@ impl Engine {
     /// before a snaplen cut it; it stands in for the length in the header of a GSO super-packet.
     pub fn packet(&mut self, ts: Timestamp, ip: &[u8], wire_len: u32, sink: &mut dyn Sink) {
         self.frame(ts, LinkType::RAW, ip, wire_len, sink);
+    }
+
+    /// Sets what the packets that follow are part of: addresses mean something within a scope, such
+    /// as loopback addresses within a network namespace. 0 at first.
+    pub fn set_scope(&mut self, scope: u32) {
+        self.scope = scope;
+    }
+
+    /// Takes an IP fragment like [`packet`](Self::packet), but gives the datagram back once it is
+    /// whole, for the engine that has its flow. Packets that are no fragments give `None`.
+    pub fn defragment(
+        &mut self,
+        ts: Timestamp,
+        ip: &[u8],
+        wire_len: u32,
+        sink: &mut dyn Sink,
+    ) -> Option<Box<Datagram>> {
+        self.packets += 1;
+        self.advance(ts, sink);
+        match packet::parse(LinkType::RAW, ip, wire_len) {
+            Ok(view) => self.collect(ts, &view.ip, sink),
+            Err(problem) => {
+                sink.problem(problem, u64::from(wire_len));
+                None
+            }
+        }
+    }
+
+    /// Takes a datagram that some engine has put together.
+    pub fn datagram(&mut self, ts: Timestamp, whole: &Datagram, sink: &mut dyn Sink) {
+        self.scope = whole.scope;
+        let len = u32::try_from(whole.payload.len()).unwrap_or(u32::MAX);
+        match packet::parse_transport(whole.protocol, &whole.payload, len) {
+            Ok(transport) => {
+                let ends = (whole.src, whole.dst);
+                self.transport(ts, ends, &transport, whole.packets, whole.ip_bytes, sink);
+            }
+            Err(problem) => sink.problem(problem, u64::from(len)),
+        }
     }
 
     /// Says what time it is in the capture when no packets do: gives up holes that have waited
@@ -195,7 +237,7 @@ impl Engine {
 
     /// The capture has begun to leave out what `shunt` names.
     pub fn shunted(&mut self, shunt: &Shunt) {
-        let (key, dir) = Key::new(Transport::Tcp, shunt.from, shunt.to);
+        let (key, dir) = Key::new(self.scope, Transport::Tcp, shunt.from, shunt.to);
         if let Some(flow) = self.table.find(&key).and_then(|slot| self.table.get_mut(slot))
             && flow.id == shunt.flow
         {
@@ -208,26 +250,25 @@ impl Engine {
     }
 
     fn fragment(&mut self, ts: Timestamp, ip: &IpView<'_>, sink: &mut dyn Sink) {
-        let Some(at) = ip.fragment else { return };
-        let outcome =
-            self.fragments.add(ip, at, ts, self.limits.fragments, self.limits.total_bytes / 8, |bytes| {
-                sink.problem(Problem::FragmentLost, bytes);
-            });
+        if let Some(whole) = self.collect(ts, ip, sink) {
+            self.datagram(ts, &whole, sink);
+        }
+    }
+
+    /// Keeps a fragment; the datagram that it makes whole.
+    fn collect(&mut self, ts: Timestamp, ip: &IpView<'_>, sink: &mut dyn Sink) -> Option<Box<Datagram>> {
+        let at = ip.fragment?;
+        let (max, max_bytes) = (self.limits.fragments, self.limits.total_bytes / 8);
+        let outcome = self.fragments.add(self.scope, ip, at, ts, max, max_bytes, |bytes| {
+            sink.problem(Problem::FragmentLost, bytes);
+        });
         match outcome {
             Outcome::Kept => {}
             Outcome::Overlap => sink.problem(Problem::FragmentOverlap, u64::from(ip.payload_len)),
             Outcome::Refused => sink.problem(Problem::FragmentLost, u64::from(ip.payload_len)),
-            Outcome::Whole(whole) => {
-                let len = u32::try_from(whole.payload.len()).unwrap_or(u32::MAX);
-                match packet::parse_transport(whole.protocol, &whole.payload, len) {
-                    Ok(transport) => {
-                        let ends = (whole.src, whole.dst);
-                        self.transport(ts, ends, &transport, whole.packets, whole.ip_bytes, sink);
-                    }
-                    Err(problem) => sink.problem(problem, u64::from(len)),
-                }
-            }
+            Outcome::Whole(whole) => return Some(whole),
         }
+        None
     }
 
     /// Takes a whole segment or datagram that came in `packets` IP packets of `ip_bytes` together.
@@ -245,7 +286,7 @@ impl Engine {
             packet::Transport::Udp(u) => (Transport::Udp, u.src_port, u.dst_port),
         };
         let (src, dst) = (Endpoint { ip: src, port: src_port }, Endpoint { ip: dst, port: dst_port });
-        let (key, dir) = Key::new(kind, src, dst);
+        let (key, dir) = Key::new(self.scope, kind, src, dst);
         let mut slot = self.table.find(&key);
         if let (Some(old), packet::Transport::Tcp(segment)) = (slot, transport)
             && self.table.get(old).is_some_and(|f| matches!(f.judge(dir, segment), Fate::Reopens))

@@ -13,20 +13,21 @@ pub(super) struct Key {
     low: (u128, u16),
     high: (u128, u16),
     transport: Transport,
+    scope: u32,
 }
 
 impl Key {
     /// The key of a packet, and its direction: 0 when its sender is the lower end.
-    pub(super) fn new(transport: Transport, src: Endpoint, dst: Endpoint) -> (Self, usize) {
+    pub(super) fn new(scope: u32, transport: Transport, src: Endpoint, dst: Endpoint) -> (Self, usize) {
         let number = |e: Endpoint| match e.ip {
             IpAddr::V4(ip) => (u128::from(ip.to_ipv6_mapped()), e.port),
             IpAddr::V6(ip) => (u128::from(ip), e.port),
         };
         let (a, b) = (number(src), number(dst));
         if a <= b {
-            (Self { low: a, high: b, transport }, 0)
+            (Self { low: a, high: b, transport, scope }, 0)
         } else {
-            (Self { low: b, high: a, transport }, 1)
+            (Self { low: b, high: a, transport, scope }, 1)
         }
     }
 }
