@@ -458,3 +458,38 @@ async fn queries_end_at_their_deadline_and_their_memory() {
     assert!(matches!(e, Error::Deadline(_)), "{e}");
     assert_eq!((store.metrics().query_deadlines, store.metrics().query_failures), (1, 1));
 }
+
+#[tokio::test]
+async fn queries_go_on_while_segments_are_merged_and_deleted_under_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig {
+        seal_after: Duration::from_millis(1),
+        merge_fan_in: 2,
+        merge_cpu_percent: 100,
+        retention_bytes: 400_000,
+        ..config(dir.path())
+    };
+    let store = Store::open(config).unwrap();
+    let writer = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut seq = 0;
+            while store.metrics().retired_segments < 20 {
+                seq += 1;
+                store.append(&source(), seq, calls((0..200).map(|i| seq as i64 * 200 + i))).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+    };
+    while !writer.is_finished() {
+        let page = store.calls(&query_limited("failed", 50)).await.unwrap();
+        let ids = ints(&page.rows, "id");
+        assert!(ids.is_sorted_by(|a, b| a > b), "{ids:?}");
+        store.stats(&stats_query("", &[f::METHOD])).await.unwrap();
+    }
+    writer.await.unwrap();
+    assert!(store.metrics().merges > 0);
+    store.close().await.unwrap();
+    let e = store.calls(&query("")).await.unwrap_err();
+    assert!(matches!(e, Error::Closed), "{e}");
+}

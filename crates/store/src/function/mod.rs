@@ -7,6 +7,7 @@ mod collection;
 mod derive;
 mod text;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -68,6 +69,25 @@ pub(crate) enum Op {
     ResponseCookies,
     /// (text, text) -> list of those that are known, without duplicates
     Distinct,
+    /// (int) -> bool
+    IdIn(Ids),
+}
+
+/// A set of ids. A list of thousands of literals would take the planner longer than the rows.
+#[derive(Clone)]
+pub(crate) struct Ids(Arc<BTreeSet<i64>>);
+
+impl Ids {
+    pub(crate) fn new(ids: impl Iterator<Item = i64>) -> Self {
+        Self(Arc::new(ids.collect()))
+    }
+}
+
+impl fmt::Debug for Ids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names the function, and a plan has only one such set: its ends are enough.
+        write!(f, "{} from {:?} to {:?}", self.0.len(), self.0.first(), self.0.last())
+    }
 }
 
 /// A predicate over the elements of a list or the keys of a map.
@@ -102,6 +122,7 @@ impl Op {
             | Self::IpIn(_)
             | Self::InList
             | Self::HasKey(_)
+            | Self::IdIn(_)
             | Self::Quantified(_) => DataType::Boolean,
             Self::LowerAscii | Self::UpperAscii | Self::ToText | Self::MapValue(_) | Self::JoinList => {
                 DataType::Utf8
@@ -134,6 +155,7 @@ impl Op {
             Self::QueryString => derive::query_string(arg),
             Self::RequestCookies => derive::request_cookies(arg),
             Self::ResponseCookies => derive::response_cookies(arg),
+            Self::IdIn(ids) => text::is_in(arg, &ids.0),
             _ => Err(wrong_arguments(self)),
         }
     }

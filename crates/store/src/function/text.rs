@@ -1,6 +1,7 @@
 //! Functions of texts, and integer division.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -74,6 +75,11 @@ pub(super) fn map(array: &ArrayRef, f: impl Fn(&str) -> String) -> Result<ArrayR
 
 pub(super) fn to_int(array: &ArrayRef, f: impl Fn(&str) -> Option<i64>) -> Result<ArrayRef> {
     Ok(Arc::new(bytes(array)?.map(|r| r.and_then(|b| f(&lossy(b)))).collect::<Int64Array>()))
+}
+
+pub(super) fn is_in(array: &ArrayRef, ids: &BTreeSet<i64>) -> Result<ArrayRef> {
+    let values = array.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong_type(array.as_ref()))?;
+    booleans(values.iter().map(|v| v.map(|v| ids.contains(&v))))
 }
 
 /// Decimal digits after an optional sign, within 64 bits.

@@ -15,14 +15,14 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::Cost;
 use super::scan::Scanned;
 use crate::metrics::add;
 use crate::shared::Shared;
-use crate::{Error, Result, StoreConfig};
+use crate::{Error, Result};
 
 /// Name under which DataFusion finds the segments.
 const URL: &str = "remora://segments/";
@@ -30,6 +30,7 @@ const URL: &str = "remora://segments/";
 pub(crate) struct Engine {
     runtime: Option<Runtime>,
     slots: Arc<Semaphore>,
+    closed: watch::Sender<bool>,
     template: SessionState,
     /// Bytes that one query may hold.
     budget: usize,
@@ -91,13 +92,21 @@ impl Engine {
         let url = ObjectStoreUrl::parse(URL).map_err(internal)?;
         environment.register_object_store(url.as_ref(), Arc::new(files));
         let template = SessionStateBuilder::new()
-            .with_config(session_config(config, threads))
+            .with_config(session_config(threads))
             .with_runtime_env(environment)
             .with_default_features()
             .build();
+        // The scan hands its filters to the Parquet reader itself. The rule that does so for plans
+        // drops the filter above the scan, and the reader leaves out predicates that it cannot
+        // apply once it sees a file's columns, so that rows would pass unfiltered.
+        let rules = template.physical_optimizers().iter().filter(|r| r.name() != "FilterPushdown");
+        let rules = rules.cloned().collect();
+        let template =
+            SessionStateBuilder::new_from_existing(template).with_physical_optimizer_rules(rules).build();
         Ok(Self {
             runtime: Some(runtime),
             slots: Arc::new(Semaphore::new(config.max_queries.max(1))),
+            closed: watch::Sender::new(false),
             template,
             budget: config.query_memory / config.max_queries.max(1),
             shared,
@@ -128,11 +137,20 @@ impl Engine {
         let task = runtime.spawn(tokio::time::timeout(deadline, work));
         let mut guard =
             Guard { task: task.abort_handle(), shared: Arc::clone(&self.shared), finished: false };
-        let result = match task.await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Error::Deadline(deadline)),
-            Err(e) if e.is_panic() => Err(Error::Internal("a query panicked".to_owned())),
-            Err(_) => Err(Error::Closed),
+        let mut closed = self.closed.subscribe();
+        let ended = tokio::select! {
+            ended = task => Some(ended),
+            _ = closed.wait_for(|c| *c) => None,
+        };
+        let result = match ended {
+            Some(Ok(Ok(result))) => result,
+            Some(Ok(Err(_))) => Err(Error::Deadline(deadline)),
+            Some(Err(e)) if e.is_panic() => Err(Error::Internal("a query panicked".to_owned())),
+            Some(Err(_)) => Err(Error::Closed),
+            None => {
+                guard.task.abort();
+                Err(Error::Closed)
+            }
         };
         guard.finished = true;
         let counters = &self.shared.counters;
@@ -176,6 +194,7 @@ impl Engine {
     /// Ends all queries that run and refuses new ones.
     pub(crate) fn stop(&self) {
         self.slots.close();
+        self.closed.send_replace(true);
     }
 }
 
@@ -204,7 +223,7 @@ impl Drop for Guard {
     }
 }
 
-fn session_config(_: &StoreConfig, threads: usize) -> SessionConfig {
+fn session_config(threads: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
         .with_information_schema(false)

@@ -12,8 +12,8 @@ use remora_model::{Table, field};
 
 use super::engine::Session;
 use super::page::{
-    bounds, check_cursor, condition, open_end, pairs, query_hash, select_rows, selection, taken, window_of,
-    within,
+    bounds, check_cursor, condition, one_of, open_end, pairs, query_hash, select_rows, selection, taken,
+    window_of, within,
 };
 use super::scan::{Part, parts, prune};
 use super::{Cursor, FlowsQuery, Order, Page};
@@ -45,12 +45,11 @@ pub(crate) async fn flows(session: Session, query: FlowsQuery) -> Result<Page> {
     keys.truncate(limit);
 
     let (low, high) = bounds(keys.iter().map(|k| k.2));
-    let ids: Vec<Expr> = keys.iter().map(|k| lit(k.1)).collect();
     let near = column(field::TS).gt_eq(instant(low)).and(column(field::TS).lt_eq(instant(high)));
     let (parts, predicate) = if keys.is_empty() {
         (Vec::new(), lit(false))
     } else {
-        let predicate = near.and(column(field::FLOW_ID).in_list(ids, false));
+        let predicate = near.and(one_of(field::FLOW_ID, keys.iter().map(|k| k.1)));
         (prune(parts, table, &predicate)?, predicate)
     };
     select.push(column(field::NODE_NAME).alias(NODE));

@@ -19,6 +19,7 @@ use remora_model::{FieldId, Storage, Table, Timestamp, field, schema};
 use super::engine::Session;
 use super::scan::{Part, Scan, parts, prune};
 use super::{CallsQuery, Cursor, Order, Page, cursor};
+use crate::function::{Ids, Op};
 use crate::lower::{column, instant, lower};
 use crate::{Error, Result};
 
@@ -242,13 +243,23 @@ pub(super) fn pairs(ts: &dyn Array, id: &dyn Array) -> Result<Vec<Key>> {
     Ok(ts.values().iter().copied().zip(id.values().iter().copied()).collect())
 }
 
+/// The condition that an int field is one of these.
+pub(super) fn one_of(id: FieldId, values: impl ExactSizeIterator<Item = i64>) -> Expr {
+    /// Up to here a list, whose values statistics and Bloom filters are asked about.
+    const FEW: usize = 20;
+    if values.len() <= FEW {
+        column(id).in_list(values.map(lit).collect(), false)
+    } else {
+        Op::IdIn(Ids::new(values)).call(vec![column(id)])
+    }
+}
+
 /// The rows with these keys, in their order, with the selected columns.
 async fn fetch(session: &Session, parts: Vec<Part>, keys: &[Key], select: Vec<Expr>) -> Result<RecordBatch> {
     let (low, high) = bounds(keys.iter().map(|k| k.0));
-    let ids: Vec<Expr> = keys.iter().map(|k| lit(k.1)).collect();
     let near = column(field::TS).gt_eq(instant(low)).and(column(field::TS).lt_eq(instant(high)));
     let predicate =
-        if keys.is_empty() { lit(false) } else { near.and(column(field::ID).in_list(ids, false)) };
+        if keys.is_empty() { lit(false) } else { near.and(one_of(field::ID, keys.iter().map(|k| k.1))) };
     let parts = if keys.is_empty() { Vec::new() } else { prune(parts, Table::Calls, &predicate)? };
     let (schema, batches) = select_rows(session, Table::Calls, parts, predicate, field::ID, select).await?;
     let wanted: HashMap<Key, usize> = keys.iter().enumerate().map(|(i, k)| (*k, i)).collect();

@@ -1,8 +1,8 @@
 //! A table of DataFusion over open batches and segments.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
 use arrow::datatypes::SchemaRef;
@@ -18,6 +18,7 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
@@ -35,6 +36,9 @@ pub(crate) struct Scanned {
     rows: AtomicU64,
     bytes: AtomicU64,
     parts: AtomicU64,
+    /// Kept until the query ends: plans know their segments by name only, and the file of a
+    /// segment that was merged or deleted meanwhile goes away with its last holder.
+    held: Mutex<Vec<Part>>,
 }
 
 impl Scanned {
@@ -47,9 +51,10 @@ impl Scanned {
         }
     }
 
-    fn part(&self, rows: u64) {
-        self.rows.fetch_add(rows, Ordering::Relaxed);
+    fn part(&self, part: &Part) {
+        self.rows.fetch_add(part.rows(), Ordering::Relaxed);
         self.parts.fetch_add(1, Ordering::Relaxed);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(part.clone());
     }
 
     /// Adds the bytes that an executed plan read.
@@ -130,7 +135,7 @@ pub(crate) fn prune(parts: Vec<Part>, table: Table, predicate: &Expr) -> crate::
 fn keep(
     parts: &[Part],
     table: Table,
-    predicate: Arc<dyn datafusion::physical_expr::PhysicalExpr>,
+    predicate: Arc<dyn PhysicalExpr>,
     schema: &SchemaRef,
 ) -> Result<Vec<bool>> {
     let Some(predicate) =
@@ -234,16 +239,20 @@ impl Scan {
         &self,
         sealed: &[&Segment],
         projection: Option<&Vec<usize>>,
+        predicate: Option<Arc<dyn PhysicalExpr>>,
         state: &dyn CatalogSession,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let environment = state.runtime_env();
         let store = environment.object_store(&self.url)?;
         let cache = environment.cache_manager.get_file_metadata_cache();
-        let source = ParquetSource::new(Arc::clone(&self.schema))
+        let mut source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(state.default_table_options().parquet)
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)))
             .with_pushdown_filters(true)
             .with_enable_page_index(true);
+        if let Some(p) = predicate {
+            source = source.with_predicate(p);
+        }
         let mut groups = vec![Vec::new(); state.config().target_partitions().clamp(1, sealed.len().max(1))];
         let count = groups.len();
         for (i, s) in sealed.iter().enumerate() {
@@ -282,8 +291,8 @@ impl TableProvider for Scan {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Parts are pruned here; rows are filtered by the plan, which hands the filter down to
-        // the Parquet reader by itself.
+        // Parts are pruned here and the Parquet reader skips what it can. The plan filters again,
+        // because the reader leaves out predicates that it cannot apply to a file.
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
@@ -298,17 +307,20 @@ impl TableProvider for Scan {
             Some(p) => Arc::new(self.schema.project(p)?),
             None => Arc::clone(&self.schema),
         };
-        let keep = match conjunction(filters.to_vec()) {
+        let predicate = match conjunction(filters.to_vec()) {
             Some(filter) => {
                 let of = DFSchema::try_from(self.schema.as_ref().clone())?;
-                let physical = state.create_physical_expr(filter, &of)?;
-                keep(&self.parts, self.table, physical, &self.schema)?
+                Some(state.create_physical_expr(filter, &of)?)
             }
+            None => None,
+        };
+        let keep = match &predicate {
+            Some(p) => keep(&self.parts, self.table, Arc::clone(p), &self.schema)?,
             None => vec![true; self.parts.len()],
         };
         let (mut open, mut sealed) = (Vec::new(), Vec::new());
         for (part, _) in self.parts.iter().zip(keep).filter(|(_, keep)| *keep) {
-            self.scanned.part(part.rows());
+            self.scanned.part(part);
             match part {
                 Part::Open(b) => open.push(b.as_ref()),
                 Part::Sealed(s) => sealed.push(s.as_ref()),
@@ -319,7 +331,7 @@ impl TableProvider for Scan {
             plans.push(self.memory(&open, &schema, state.config().target_partitions())?);
         }
         if !sealed.is_empty() {
-            plans.push(self.files(&sealed, projection, state)?);
+            plans.push(self.files(&sealed, projection, predicate, state)?);
         }
         match plans.len() {
             0 => Ok(Arc::new(EmptyExec::new(schema))),
