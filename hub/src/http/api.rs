@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 
 use super::App;
 use super::openapi;
-use crate::query::QueryError;
 use crate::query::request::{
     CallIdArgument, CallRequest, CallsRequest, FieldsRequest, FlowsRequest, StatsRequest, StatusRequest,
     ValidateRequest,
 };
+use crate::query::{Answer, QueryError};
 
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -57,8 +57,15 @@ impl IntoResponse for ApiError {
 
 type Answered = Result<Json<Value>, ApiError>;
 
+/// An answer with the order of its columns, which JSON objects do not have.
+fn rows(answer: &Answer) -> Json<Value> {
+    let mut json = answer.to_json();
+    json["columns"] = json!(answer.columns);
+    Json(json)
+}
+
 async fn calls(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
-    Ok(Json(app.query.calls(&parse::<CallsRequest>(q)?).await?.to_json()))
+    Ok(rows(&app.query.calls(&parse::<CallsRequest>(q)?).await?))
 }
 
 async fn call(State(app): State<App>, Path(id): Path<String>, RawQuery(q): RawQuery) -> Answered {
@@ -73,14 +80,11 @@ async fn call(State(app): State<App>, Path(id): Path<String>, RawQuery(q): RawQu
 }
 
 async fn stats(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
-    let answer = app.query.stats(&parse::<StatsRequest>(q)?).await?;
-    let mut json = answer.to_json();
-    json["columns"] = json!(answer.columns);
-    Ok(Json(json))
+    Ok(rows(&app.query.stats(&parse::<StatsRequest>(q)?).await?))
 }
 
 async fn flows(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
-    Ok(Json(app.query.flows(&parse::<FlowsRequest>(q)?).await?.to_json()))
+    Ok(rows(&app.query.flows(&parse::<FlowsRequest>(q)?).await?))
 }
 
 async fn status(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
@@ -92,7 +96,7 @@ async fn validate(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
 }
 
 async fn fields(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
-    Ok(Json(app.query.fields(&parse::<FieldsRequest>(q)?).await?.to_json()))
+    Ok(rows(&app.query.fields(&parse::<FieldsRequest>(q)?).await?))
 }
 
 /// For paths that do not exist.

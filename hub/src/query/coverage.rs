@@ -49,13 +49,19 @@ pub struct Loss {
 
 /// Reasons that are worth knowing but lose nothing that was asked for.
 const HARMLESS: &[(&str, &str)] = &[
+    ("kernel", "policy"),
+    ("kernel", "own_traffic"),
+    ("kernel", "sampled"),
+    ("kernel", "shunted"),
+    ("kernel", "no_payload"),
+    ("kernel", "seen_elsewhere"),
+    ("kernel", "not_ip"),
     ("packet", "not_ip"),
     ("packet", "other_transport"),
+    ("flow", "process_filter"),
     ("dissect", "unknown_protocol"),
     ("dissect", "payload_limit"),
-    ("kernel", "excluded"),
-    ("kernel", "duplicate"),
-    ("kernel", "shunted"),
+    ("dissect", "opaque"),
 ];
 
 impl Loss {
