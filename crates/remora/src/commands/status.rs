@@ -1,0 +1,186 @@
+//! `remora status`: the state of capture for a person.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::cli::StatusArgs;
+use crate::client::Client;
+use crate::output;
+
+pub async fn run(args: StatusArgs) -> Result<()> {
+    let client = Client::new(&args.connection)?;
+    let parameters =
+        [("since", args.window.since.clone()), ("until", args.window.until.clone().unwrap_or_default())];
+    let status = client.get("/api/v1/status", &parameters).await?;
+    let text =
+        if args.json { format!("{}\n", serde_json::to_string_pretty(&status)?) } else { describe(&status) };
+    output::text(&text)?;
+    Ok(())
+}
+
+fn describe(status: &Value) -> String {
+    let mut out = String::new();
+    let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+    let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    _ = writeln!(out, "Remora {}, up {}", text("/version"), age(number("/up_seconds")));
+    _ = writeln!(out, "{}", text("/summary"));
+    for agent in items(status, "/agents") {
+        describe_agent(&mut out, agent);
+    }
+    _ = writeln!(out, "\nCoverage from {} to {}", text("/window/from"), text("/window/to"));
+    for node in items(status, "/coverage/nodes") {
+        _ = writeln!(
+            out,
+            "  {}: {} packets, {}",
+            node["node"].as_str().unwrap_or("?"),
+            node["packets"],
+            bytes(node["bytes"].as_i64().unwrap_or(0))
+        );
+    }
+    for loss in items(status, "/coverage/lost") {
+        _ = writeln!(
+            out,
+            "  lost on {}: {} x {}/{}",
+            loss["node"].as_str().unwrap_or("?"),
+            loss["count"],
+            loss["stage"].as_str().unwrap_or("?"),
+            loss["reason"].as_str().unwrap_or("?")
+        );
+    }
+    _ = writeln!(out, "\nData");
+    if let Some(Value::Object(tables)) = status.get("data") {
+        for (name, table) in tables {
+            _ = writeln!(
+                out,
+                "  {name}: {} rows, {} on disk, {} to {}",
+                table["rows"],
+                bytes(table["bytes_on_disk"].as_i64().unwrap_or(0)),
+                table["oldest"].as_str().unwrap_or("?"),
+                table["newest"].as_str().unwrap_or("?")
+            );
+        }
+    }
+    let condition = status.pointer("/store/condition/state").and_then(Value::as_str).unwrap_or("?");
+    match status.pointer("/store/condition/reason").and_then(Value::as_str) {
+        Some(reason) => _ = writeln!(out, "  store: {condition}: {reason}"),
+        None => _ = writeln!(out, "  store: {condition}"),
+    }
+    out
+}
+
+fn describe_agent(out: &mut String, agent: &Value) {
+    let connected = agent["connected"].as_bool() == Some(true);
+    let state = if connected {
+        "connected".to_owned()
+    } else {
+        format!("gone, last heard of {} ago", age(agent["silent_ms"].as_i64().unwrap_or(0) / 1_000))
+    };
+    _ = writeln!(out, "\nNode {} ({state})", agent["node"].as_str().unwrap_or("?"));
+    if agent["lost_batches"].as_i64().unwrap_or(0) > 0 {
+        _ = writeln!(out, "  batches given up: {}", agent["lost_batches"]);
+    }
+    let Some(own) = agent.get("capture") else { return };
+    let text = |pointer: &str| own.pointer(pointer).map(plain).unwrap_or_default();
+    _ = writeln!(
+        out,
+        "  captures by {} at {}, kernel {}, {} rings",
+        text("/capture/tier"),
+        text("/capture/attached_to"),
+        text("/capture/kernel"),
+        text("/capture/rings")
+    );
+    for other in items(own, "/capture/rejected") {
+        _ = writeln!(out, "  {} is not possible here: {}", plain(&other["tier"]), plain(&other["reason"]));
+    }
+    for limit in items(own, "/capture/limits") {
+        _ = writeln!(out, "  note: {}", plain(limit));
+    }
+    let targets = own.get("targets").and_then(Value::as_object);
+    for (name, value) in targets.into_iter().flatten() {
+        _ = writeln!(out, "  {}: {}", name.replace('_', " "), plain(value));
+    }
+    for counter in items(own, "/counters") {
+        _ = writeln!(
+            out,
+            "  {}/{}: {} ({})",
+            plain(&counter["stage"]),
+            plain(&counter["reason"]),
+            counter["count"],
+            bytes(counter["bytes"].as_i64().unwrap_or(0))
+        );
+    }
+    let waiting = own.pointer("/spool/memory_batches").and_then(Value::as_i64).unwrap_or(0)
+        + own.pointer("/spool/disk_batches").and_then(Value::as_i64).unwrap_or(0);
+    _ = writeln!(out, "  waiting for the hub: {waiting} batches");
+    for (what, pointer) in [("spool", "/spool/last_disk_error"), ("hub", "/hub/last_error")] {
+        if let Some(error) = own.pointer(pointer).and_then(Value::as_str) {
+            _ = writeln!(out, "  last error of the {what}: {}", remora_hub::query::render::visible(error));
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    remora_hub::query::render::visible(&remora_hub::query::render::plain(value))
+}
+
+fn items<'a>(status: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    status.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn age(seconds: i64) -> String {
+    match seconds {
+        s if s < 120 => format!("{s} s"),
+        s if s < 7_200 => format!("{} min", s / 60),
+        s if s < 172_800 => format!("{} h", s / 3_600),
+        s => format!("{} days", s / 86_400),
+    }
+}
+
+fn bytes(n: i64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_status_reads_well_and_nothing_in_it_can_panic() {
+        let status = json!({
+            "version": "0.1.0", "up_seconds": 130, "summary": "1 agent capturing; all well",
+            "agents": [{"node": "n1", "connected": true, "capture": {"capture": {"tier": "tc",
+                "rejected": [{"tier": "cgroup_skb", "reason": "no cgroup v2"}], "rings": 2},
+                "counters": [{"stage": "ring", "reason": "ring_full", "count": 7, "bytes": 4096}],
+                "spool": {"memory_batches": 3}}}],
+            "coverage": {"nodes": [{"node": "n1", "packets": 5, "bytes": 2048}], "lost": []},
+            "window": {"from": "a", "to": "b"},
+            "data": {"calls": {"rows": 1, "bytes_on_disk": 10, "oldest": "x", "newest": "y"}},
+            "store": {"condition": {"state": "healthy"}}
+        });
+        let text = describe(&status);
+        for part in [
+            "up 2 min",
+            "Node n1 (connected)",
+            "captures by tc",
+            "cgroup_skb is not possible here: no cgroup v2",
+            "ring/ring_full: 7 (4.0 KiB)",
+            "hub: 3 batches",
+            "2.0 KiB",
+            "store: healthy",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        _ = describe(&Value::Null);
+    }
+}
