@@ -122,8 +122,7 @@ impl Fragments {
         ip: &IpView<'_>,
         at: Fragment,
         ts: Timestamp,
-        max: usize,
-        max_bytes: usize,
+        (max, max_bytes): (usize, usize),
         mut lost: impl FnMut(u64),
     ) -> Outcome {
         let (start, end) = (at.offset, at.offset.saturating_add(ip.payload_len));

@@ -258,8 +258,8 @@ impl Engine {
     /// Keeps a fragment; the datagram that it makes whole.
     fn collect(&mut self, ts: Timestamp, ip: &IpView<'_>, sink: &mut dyn Sink) -> Option<Box<Datagram>> {
         let at = ip.fragment?;
-        let (max, max_bytes) = (self.limits.fragments, self.limits.total_bytes / 8);
-        let outcome = self.fragments.add(self.scope, ip, at, ts, max, max_bytes, |bytes| {
+        let bounds = (self.limits.fragments, self.limits.total_bytes / 8);
+        let outcome = self.fragments.add(self.scope, ip, at, ts, bounds, |bytes| {
             sink.problem(Problem::FragmentLost, bytes);
         });
         match outcome {

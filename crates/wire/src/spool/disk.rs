@@ -142,21 +142,19 @@ impl Disk {
 
     /// The first entry above `seq`.
     pub(super) fn read_after(&mut self, seq: u64) -> Result<Option<Entry>, Unreadable> {
-        loop {
-            let Some(segment) = self.segments.iter().find(|s| s.last > seq) else {
+        let Some(segment) = self.segments.iter().find(|s| s.last > seq) else {
+            self.cursor = None;
+            return Ok(None);
+        };
+        match read_in(segment, &mut self.cursor, seq) {
+            Ok(Some(entry)) => Ok(Some(entry)),
+            outcome => {
+                // The segment promised more than it has: give up the rest of it.
+                let error = outcome.err().unwrap_or_else(|| io::Error::other("corrupt spool segment"));
+                let (first, (batches, rows)) = (segment.first, segment.count_after(seq));
                 self.cursor = None;
-                return Ok(None);
-            };
-            match read_in(segment, &mut self.cursor, seq) {
-                Ok(Some(entry)) => return Ok(Some(entry)),
-                outcome => {
-                    // The segment promised more than it has: give up the rest of it.
-                    let error = outcome.err().unwrap_or_else(|| io::Error::other("corrupt spool segment"));
-                    let (first, (batches, rows)) = (segment.first, segment.count_after(seq));
-                    self.cursor = None;
-                    self.truncate(first, seq);
-                    return Err(Unreadable { error, batches, rows });
-                }
+                self.truncate(first, seq);
+                Err(Unreadable { error, batches, rows })
             }
         }
     }
