@@ -225,7 +225,13 @@ fuzz_target!(|data: &[u8]| {
                 }
                 continue;
             }
-            2 | 3 => packet(v6, swap, if flags & 1 == 0 { 6 } else { 17 }, Some((u16::from(seq & 7), ack & 1 != 0)), payload),
+            2 | 3 => packet(
+                v6,
+                swap,
+                if flags & 1 == 0 { 6 } else { 17 },
+                Some((u16::from(seq & 7), ack & 1 != 0)),
+                payload,
+            ),
             4 => {
                 let mut u = Vec::new();
                 u.extend_from_slice(&ports[0].to_be_bytes());
@@ -244,7 +250,8 @@ fuzz_target!(|data: &[u8]| {
             }
         };
         // Sometimes a snaplen cuts it.
-        let cut = if len & 64 != 0 { bytes.len().saturating_sub(usize::from(wait & 15)) } else { bytes.len() };
+        let cut =
+            if len & 64 != 0 { bytes.len().saturating_sub(usize::from(wait & 15)) } else { bytes.len() };
         engine.packet(now, &bytes[..cut], bytes.len() as u32, &mut Ignore);
         let stats = engine.stats();
         // One packet's worth beyond the budget at most, plus what empty buffers keep.
