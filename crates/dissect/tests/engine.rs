@@ -8,69 +8,11 @@ use std::time::Duration;
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::{Ending, Limits, Problem, Role};
 use remora_model::{CaptureSource, CloseReason, Endpoint, FlowState, Timestamp};
-use support::Kept;
+use support::lab::{Lab, data};
 use support::packets::{ACK, FIN, RST, SYN, client, ip, server, tcp, udp};
 use support::tape::{self, Event, Manner, TAPE};
 
 use Role::{Client, Server};
-
-/// A capture being made: an engine with what it found, and a clock.
-struct Lab {
-    engine: Engine,
-    kept: Kept,
-    now: Timestamp,
-}
-
-impl Lab {
-    fn new() -> Self {
-        Self::with(Limits::default())
-    }
-
-    fn with(limits: Limits) -> Self {
-        tape::take();
-        let engine = Engine::with_registry(limits, CaptureSource::File, FlowIds::new(1, 1), TAPE);
-        Self { engine, kept: Kept::default(), now: Timestamp(1_000_000_000_000) }
-    }
-
-    fn wait(&mut self, d: Duration) {
-        self.now = self.now.plus(d);
-    }
-
-    fn ip(&mut self, packet: &[u8]) {
-        self.now = self.now.plus(Duration::from_micros(10));
-        self.engine.packet(self.now, packet, u32::try_from(packet.len()).unwrap(), &mut self.kept);
-    }
-
-    fn c(&mut self, seq: u32, ack: u32, flags: u8, payload: &[u8]) {
-        self.ip(&tcp(client(), server(), seq, ack, flags, payload));
-    }
-
-    fn s(&mut self, seq: u32, ack: u32, flags: u8, payload: &[u8]) {
-        self.ip(&tcp(server(), client(), seq, ack, flags, payload));
-    }
-
-    /// Client's stream begins at 101, server's at 501.
-    fn handshake(&mut self) {
-        self.c(100, 0, SYN, b"");
-        self.s(500, 101, SYN | ACK, b"");
-        self.c(101, 501, ACK, b"");
-    }
-
-    fn tick(&mut self) {
-        self.engine.tick(self.now, &mut self.kept);
-    }
-
-    fn finish(&mut self) -> Vec<Event> {
-        self.engine.finish(&mut self.kept);
-        let stats = self.engine.stats();
-        assert_eq!((stats.flows, stats.bytes, stats.fragments), (0, 0, 0), "nothing is held in the end");
-        tape::take()
-    }
-}
-
-fn data(role: Role, bytes: &[u8]) -> Event {
-    Event::Data(role, bytes.to_vec())
-}
 
 #[test]
 fn a_whole_connection() {
@@ -498,68 +440,4 @@ fn an_unknown_protocol_keeps_only_counters() {
 fn an_engine_can_move_to_a_thread() {
     fn send<T: Send>(_: &T) {}
     send(&Lab::new().engine);
-}
-
-/// Fragments of a datagram: offset and payload of each, the last one last in the datagram.
-fn fragments(v6: bool, id: u8, parts: &[(usize, usize)], whole: &[u8]) -> Vec<Vec<u8>> {
-    let fragment = |&(from, to): &(usize, usize)| {
-        let place = u16::try_from(from / 8).unwrap();
-        let more = to < whole.len();
-        if v6 {
-            let [a, b] = (place << 3 | u16::from(more)).to_be_bytes();
-            let payload = [&[17, 0, a, b, 0, 0, 0, id][..], &whole[from..to]].concat();
-            ip("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap(), 44, &payload)
-        } else {
-            let mut p = ip(client().ip, server().ip, 17, &whole[from..to]);
-            p[5] = id;
-            p[6..8].copy_from_slice(&(place | u16::from(more) << 13).to_be_bytes());
-            p
-        }
-    };
-    parts.iter().map(fragment).collect()
-}
-
-/// A UDP datagram of 48 bytes without its IP header.
-fn datagram() -> Vec<u8> {
-    udp(client(), server(), &[b'>'; 40])[20..].to_vec()
-}
-
-#[test]
-fn fragments_in_any_order_make_a_datagram() {
-    for v6 in [false, true] {
-        let mut lab = Lab::new();
-        for f in fragments(v6, 1, &[(32, 48), (0, 16), (0, 16), (16, 32)], &datagram()) {
-            lab.ip(&f);
-        }
-        assert_eq!(lab.finish()[0], data(Client, &[b'>'; 40]));
-        assert_eq!(lab.kept.flows[&1].packets, [3, 0], "a copy of a fragment does not count");
-        assert!(lab.kept.problems.is_empty(), "{:?}", lab.kept.problems);
-    }
-}
-
-#[test]
-fn overlapping_fragments_spoil_the_datagram() {
-    for parts in [[(0, 24), (16, 48)], [(16, 48), (0, 24)]] {
-        let mut lab = Lab::new();
-        for f in fragments(false, 1, &[&parts[..], &[(24, 48)]].concat(), &datagram()) {
-            lab.ip(&f);
-        }
-        assert!(lab.finish().is_empty());
-        assert_eq!(lab.kept.problem_count(Problem::FragmentOverlap), 2);
-    }
-}
-
-#[test]
-fn fragments_do_not_wait_for_ever_nor_without_number() {
-    let mut lab = Lab::with(Limits { fragments: 4, ..Limits::default() });
-    for id in 0..10 {
-        lab.ip(&fragments(false, id, &[(0, 16)], &datagram())[0]);
-        assert!(lab.engine.stats().fragments <= 4);
-    }
-    assert_eq!(lab.kept.problems[&Problem::FragmentLost], (6, 6 * 16));
-    lab.wait(Duration::from_secs(61));
-    lab.tick();
-    assert_eq!(lab.engine.stats().fragments, 0);
-    assert_eq!(lab.kept.problem_count(Problem::FragmentLost), 10);
-    lab.finish();
 }

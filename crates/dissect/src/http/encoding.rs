@@ -6,7 +6,8 @@ use brotli::enc::StandardAlloc;
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
-use super::head::{Head, list};
+use super::facts::list;
+use super::head::Head;
 use crate::Limits;
 
 /// Codings undone on one body. More are applied by nobody but an attacker.

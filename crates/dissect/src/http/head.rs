@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Request, Response};
 
+use super::facts::Facts;
 use super::start;
 use crate::Role;
 
@@ -40,52 +41,6 @@ impl Span {
 pub(super) struct Field {
     pub(super) name: Span,
     pub(super) value: Span,
-}
-
-/// What Content-Length says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Length {
-    /// Nothing.
-    #[default]
-    Absent,
-    /// This many bytes; every occurrence agrees.
-    Is(u64),
-    /// Not a number, or several that differ (RFC 9112 section 6.3, rule 5).
-    Bad,
-}
-
-/// What Transfer-Encoding says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Transfer {
-    /// Nothing, or `identity`.
-    #[default]
-    Absent,
-    /// The last coding is `chunked`.
-    Chunked,
-    /// The last coding is another one.
-    Other,
-}
-
-/// Header values that are looked at more than once.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
-    pub(super) length: Length,
-    pub(super) transfer: Transfer,
-    /// `chunked` occurs more than once, or not at the end.
-    pub(super) transfer_odd: bool,
-    /// There is a content coding, or a transfer coding besides `chunked`.
-    pub(super) encoded: bool,
-    /// `Expect: 100-continue`.
-    pub(super) expects: bool,
-    /// There is an Upgrade header.
-    pub(super) upgrade: bool,
-    pub(super) host: Span,
-    pub(super) content_type: Span,
-    pub(super) user_agent: Span,
-    pub(super) traceparent: Span,
-    pub(super) b3: Span,
-    pub(super) b3_trace: Span,
-    pub(super) b3_span: Span,
 }
 
 /// A head, with trailers behind it once they have arrived. Reused from message to message.
@@ -288,65 +243,13 @@ impl Head {
                 (11, b"x-b3-spanid") => facts.b3_span = first(facts.b3_span),
                 (12, b"content-type") => facts.content_type = first(facts.content_type),
                 (12, b"x-b3-traceid") => facts.b3_trace = first(facts.b3_trace),
-                (14, b"content-length") => note_length(&mut facts, self.at(span)),
+                (14, b"content-length") => facts.note_length(self.at(span)),
                 (16, b"content-encoding") => facts.encoded = true,
-                (17, b"transfer-encoding") => note_transfer(&mut facts, self.at(span)),
+                (17, b"transfer-encoding") => facts.note_transfer(self.at(span)),
                 _ => {}
             }
         }
         self.facts = facts;
-    }
-}
-
-/// The elements of a comma-separated list, parameters left out.
-pub(super) fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    value
-        .split(|&b| b == b',')
-        .map(|e| e.split(|&b| b == b';').next().unwrap_or_default().trim_ascii())
-        .filter(|e| !e.is_empty())
-}
-
-/// Repeated values and lists of equal values are one value (RFC 9110 section 8.6).
-fn note_length(facts: &mut Facts, value: &[u8]) {
-    let mut any = false;
-    for element in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
-        any = true;
-        facts.length = match (facts.length, decimal(element)) {
-            (Length::Absent, Some(n)) => Length::Is(n),
-            (Length::Is(old), Some(n)) if old == n => Length::Is(n),
-            _ => Length::Bad,
-        };
-    }
-    if !any {
-        facts.length = Length::Bad;
-    }
-}
-
-/// Digits and nothing else; below 2^63.
-fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter()
-        .try_fold(0_i64, |n, &b| match b {
-            b'0'..=b'9' => n.checked_mul(10)?.checked_add(i64::from(b - b'0')),
-            _ => None,
-        })
-        .and_then(|n| u64::try_from(n).ok())
-}
-
-fn note_transfer(facts: &mut Facts, value: &[u8]) {
-    for coding in list(value) {
-        if coding.eq_ignore_ascii_case(b"identity") {
-            continue;
-        }
-        facts.transfer_odd |= facts.transfer == Transfer::Chunked;
-        if coding.eq_ignore_ascii_case(b"chunked") {
-            facts.transfer = Transfer::Chunked;
-        } else {
-            facts.transfer = Transfer::Other;
-            facts.encoded = true;
-        }
     }
 }
 
@@ -473,36 +376,5 @@ mod tests {
             assert_eq!(faults.too_many, n > MAX_FIELDS);
             assert_eq!(head.status, 200);
         }
-    }
-
-    #[test]
-    fn lengths_must_agree() {
-        let length =
-            |fields: &str| head(Role::Server, &format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")).facts.length;
-        assert_eq!(length("Content-Length: 5"), Length::Is(5));
-        assert_eq!(length("Content-Length: 5\r\nContent-Length: 5"), Length::Is(5));
-        assert_eq!(length("Content-Length: 5, 5"), Length::Is(5));
-        for bad in ["5, 6", "+5", "-1", "0x5", "", "5 5", "9223372036854775808", "5,"] {
-            assert_eq!(length(&format!("Content-Length: {bad}")), Length::Bad, "{bad}");
-        }
-        assert_eq!(length("Content-Length: 9223372036854775807"), Length::Is(i64::MAX as u64));
-    }
-
-    #[test]
-    fn transfer_codings_are_told_apart() {
-        let transfer = |fields: &str| {
-            let facts = head(Role::Server, &format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")).facts;
-            (facts.transfer, facts.transfer_odd, facts.encoded)
-        };
-        assert_eq!(transfer("Transfer-Encoding: Chunked"), (Transfer::Chunked, false, false));
-        assert_eq!(transfer("Transfer-Encoding: identity"), (Transfer::Absent, false, false));
-        assert_eq!(transfer("Transfer-Encoding: gzip, chunked"), (Transfer::Chunked, false, true));
-        assert_eq!(
-            transfer("Transfer-Encoding: gzip;q=1\r\nTransfer-Encoding: chunked"),
-            (Transfer::Chunked, false, true)
-        );
-        assert_eq!(transfer("Transfer-Encoding: gzip"), (Transfer::Other, false, true));
-        assert_eq!(transfer("Transfer-Encoding: chunked, gzip"), (Transfer::Other, true, true));
-        assert_eq!(transfer("Transfer-Encoding: chunked, chunked"), (Transfer::Chunked, true, false));
     }
 }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use remora_model::{Incomplete, Timestamp};
 
-use super::head::{Head, Length, Transfer};
+use super::facts::{Length, Transfer};
+use super::head::Head;
 use crate::Limits;
 
 /// Messages kept for reuse by all flows of a thread.

@@ -11,6 +11,7 @@
 mod body;
 mod encoding;
 mod exchange;
+mod facts;
 mod fields;
 mod head;
 mod message;

@@ -1,5 +1,7 @@
 //! One direction of a connection.
 
+mod holes;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -15,11 +17,6 @@ const MAX_AHEAD: u32 = 1 << 30;
 /// How far ahead of the stream an acknowledgement is believed. Less than [`MAX_AHEAD`], because
 /// an acknowledgement alone, without the data, makes the assembler give up bytes.
 const MAX_ACK_AHEAD: u32 = 1 << 26;
-
-/// A hole whose bytes the peer has acknowledged waits this fraction of [`Bounds::gap_wait`]. The
-/// bytes have arrived and were not captured; only packets that reached the reader in another
-/// order than they had on the wire are worth waiting for.
-const ACKED_WAIT_FRACTION: u32 = 8;
 
 /// A segment's place in the stream and its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -294,14 +291,6 @@ impl Assembler {
         self.settle(ts);
     }
 
-    /// The capture has agreed to leave out the bytes before `until`, all of them unwanted: when
-    /// they do not come they count as passed, not as missing.
-    pub fn shunt(&mut self, until: Seq) {
-        if self.next.is_some_and(|n| until.ahead_of(n) > 0) {
-            self.shunt = Some(until);
-        }
-    }
-
     /// Hands on what the peer's progress has made ready. True when something was.
     pub fn resume(&mut self, peer: Reach, now: Timestamp, out: &mut impl Receiver) -> bool {
         if self.waiting.is_none() || self.pieces.is_empty() {
@@ -315,31 +304,6 @@ impl Assembler {
             self.settle(now);
         }
         moved
-    }
-
-    /// Gives up what has waited too long at `now`. True when something was handed on.
-    pub fn expire(&mut self, now: Timestamp, peer: Reach, bounds: &Bounds, out: &mut impl Receiver) -> bool {
-        let Some(since) = self.waiting else { return false };
-        let acked = self.hole_end().is_some_and(|_| self.acked_ahead() > 0);
-        let wait = if acked { bounds.gap_wait / ACKED_WAIT_FRACTION } else { bounds.gap_wait };
-        if now.0.abs_diff(since.0) < u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX) {
-            return false;
-        }
-        let moved = self.give_up(peer, out);
-        self.waiting = None;
-        self.settle(now);
-        moved
-    }
-
-    /// The interval at which [`expire`](Self::expire) is worth calling while
-    /// [`is_waiting`](Self::is_waiting).
-    pub fn check_interval(bounds: &Bounds) -> Duration {
-        bounds.gap_wait / ACKED_WAIT_FRACTION
-    }
-
-    /// True while something waits for time to pass.
-    pub fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
     }
 
     /// Nothing more will come: hands on everything that waits, with its holes, and the end.
@@ -476,81 +440,6 @@ impl Assembler {
             self.ended = true;
             self.waiting = None;
             out.end(Ending::Closed);
-        }
-    }
-
-    /// Counts off bytes before `to` that the capture left out on request.
-    fn pass_shunted(&mut self, to: Seq, out: &mut impl Receiver) {
-        let (Some(shunt), Some(next)) = (self.shunt, self.next) else { return };
-        let mut to = shunt.earlier(to);
-        if let Some(p) = self.pieces.front() {
-            to = to.earlier(p.seq);
-        }
-        let len = to.ahead_of(next);
-        if len > 0 {
-            out.passed(u64::from(len));
-            self.next = Some(to);
-            self.waiting = None;
-        }
-        if self.next.is_none_or(|n| shunt.ahead_of(n) == 0) {
-            self.shunt = None;
-        }
-    }
-
-    /// Bytes acknowledged and not handed on, 0 when that may be no more than a FIN.
-    fn acked_ahead(&self) -> u32 {
-        let (Some(acked), Some(next)) = (self.acked, self.next) else { return 0 };
-        match self.excused {
-            Some(excused) if acked.ahead_of(excused) == 0 => 0,
-            _ => acked.ahead_of(next),
-        }
-    }
-
-    /// Bytes at the front that are known to be missing through an acknowledgement alone.
-    fn acked_hole(&self) -> u32 {
-        if self.pieces.is_empty() && !self.ended { self.acked_ahead() } else { 0 }
-    }
-
-    /// Where the hole at the front ends, if there is one.
-    fn hole_end(&self) -> Option<Seq> {
-        let next = self.next?;
-        let piece = self.pieces.front().map(|p| p.seq).or(self.fin);
-        let acked = (self.acked_ahead() > 0).then_some(self.acked).flatten();
-        let end = match (piece, acked) {
-            (Some(p), Some(a)) => p.earlier(a),
-            (Some(p), None) => p,
-            (None, Some(a)) => a,
-            (None, None) => return None,
-        };
-        (end.ahead_of(next) > 0).then_some(end)
-    }
-
-    /// Gives up whatever keeps the front waiting. True when the stream moved.
-    fn give_up(&mut self, peer: Reach, out: &mut impl Receiver) -> bool {
-        let before = self.next;
-        if let (Some(next), Some(end)) = (self.next, self.hole_end()) {
-            if end.since(next) == 1 && self.pieces.is_empty() && self.fin.is_none() {
-                // One sequence number may be a FIN that was not captured: nothing to miss yet.
-                self.excused = Some(end);
-                return false;
-            }
-            out.missing(u64::from(end.ahead_of(next)));
-            self.next = Some(end);
-        } else if let Some(p) = self.pieces.front_mut() {
-            // It waits for the peer's stream only.
-            p.ack = None;
-        }
-        self.drain(peer, out);
-        self.next != before
-    }
-
-    /// Notes since when something waits.
-    fn settle(&mut self, now: Timestamp) {
-        let waits = !self.ended && (!self.pieces.is_empty() || self.hole_end().is_some());
-        if !waits {
-            self.waiting = None;
-        } else if self.waiting.is_none() {
-            self.waiting = Some(now);
         }
     }
 }

@@ -1,0 +1,162 @@
+//! Reading replies, and giving each to the command that it answers.
+
+use remora_model::Incomplete;
+
+use super::Redis;
+use crate::redis::{
+    reply::Secrecy,
+    report::{self, Answer},
+    request::Effect,
+    resp::{Kind, Step},
+};
+use crate::{Context, Problem, Role, Taken, seen::Seen};
+
+impl Redis {
+    pub(super) fn server_data(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Taken {
+        let mut at = 0;
+        loop {
+            if self.server.lost {
+                match self.resync(Role::Server, &bytes[at..]) {
+                    Ok(start) => at += start,
+                    Err(taken) => return Taken::Bytes(at + taken),
+                }
+            }
+            let rest = &bytes[at..];
+            if self.server.open.is_none() {
+                match rest.first() {
+                    None => return Taken::Bytes(at),
+                    // While it prepares a dump the master keeps the connection alive like this.
+                    Some(b'\n') if self.front() == Effect::Psync => {
+                        at += 1;
+                        continue;
+                    }
+                    Some(_) => {}
+                }
+            }
+            match self.server.parser.step(rest) {
+                Step::More => break,
+                Step::Token { len, token, done } => {
+                    if self.server.open.is_none() {
+                        self.server.open = Some(Seen::within(cx, at, at));
+                        self.reply.begin(cx.limits.payload, self.secrecy());
+                    }
+                    at += len;
+                    self.reply.token(token);
+                    if done && let Some(seen) = self.server.open.take() {
+                        self.replied(seen.until(cx, at), cx);
+                        if self.opaque {
+                            return self.opaque_data(bytes.len(), bytes.len() - at, cx);
+                        }
+                    }
+                }
+                Step::Fault => {
+                    self.fault(Role::Server, at, rest.len(), cx);
+                    at += rest.len().min(1);
+                }
+            }
+        }
+        let left = self.server.parser.payload_left();
+        if left > 0 && at == bytes.len() && !self.reply.wants() {
+            self.server.parser.pass(left);
+            self.reply.unseen(left);
+            return Taken::AndSkip(left);
+        }
+        Taken::Bytes(at)
+    }
+
+    /// What the command does that the next reply belongs to.
+    pub(super) fn front(&self) -> Effect {
+        self.pending.front().filter(|_| self.unrecorded == 0).map_or(Effect::Plain, |p| p.effect)
+    }
+
+    fn secrecy(&self) -> Secrecy {
+        match self.front() {
+            Effect::ConfigGet => Secrecy::Settings,
+            Effect::SecretReply => Secrecy::All,
+            _ => Secrecy::No,
+        }
+    }
+
+    /// `self.reply` is complete.
+    pub(super) fn replied(&mut self, seen: Seen, cx: &mut Context<'_>) {
+        if self.reply.cut > 0 {
+            cx.problem(Problem::PayloadLimit, self.reply.cut);
+        }
+        let hole = self.reply.hole.then_some(Incomplete::Gap);
+        if self.is_push() {
+            self.push(seen, hole, cx);
+            return;
+        }
+        if self.unrecorded > 0 {
+            self.unrecorded -= 1;
+            return;
+        }
+        if let Effect::Subscribe { word, left } = self.front() {
+            if self.reply.head(0).is_some_and(|h| h.eq_ignore_ascii_case(word.as_bytes())) {
+                self.subscription(seen, left, cx);
+                return;
+            }
+            // The number of replies was not known, and this is the next command's.
+            if self.pending.front().is_some_and(|p| p.answered.is_some()) {
+                self.finish_subscription(cx);
+                self.replied(seen, cx);
+                return;
+            }
+        }
+        let Some(p) = self.pop() else {
+            let incomplete = hole.or(Some(Incomplete::NoRequest));
+            report::emit(None, None, Some(self.answer(seen)), incomplete, cx);
+            return;
+        };
+        let ok = self.reply.kind() == Some(Kind::Simple);
+        match p.effect {
+            Effect::Monitor if ok => self.monitor = true,
+            Effect::Reset if ok => {
+                self.monitor = false;
+                self.subscribed = [0; 3];
+            }
+            Effect::Psync if ok => self.opaque = true,
+            _ => {}
+        }
+        let mut answer = self.answer(seen);
+        if p.effect == Effect::Exec {
+            answer.error = self.reply.error();
+        }
+        report::emit(Some((&p.shown, p.seen)), None, Some(answer), p.incomplete.or(hole), cx);
+        self.recycle(p);
+    }
+
+    pub(super) fn answer(&self, seen: Seen) -> Answer<'_> {
+        Answer {
+            seen,
+            text: self.reply.text(),
+            type_name: self.reply.type_name(),
+            error: self.reply.error().filter(|_| self.reply.is_error()),
+        }
+    }
+
+    /// Reports what is open: `partial` for the command whose reply has begun and stops at `at` of
+    /// the bytes being shown, `why` for the others.
+    pub(super) fn give_up(&mut self, at: usize, partial: Incomplete, why: Incomplete, cx: &mut Context<'_>) {
+        if let Some(seen) = self.server.open.take()
+            && self.reply.kind().is_some()
+        {
+            if self.reply.cut > 0 {
+                cx.problem(Problem::PayloadLimit, self.reply.cut);
+            }
+            let seen = seen.until(cx, at);
+            let p =
+                if self.unrecorded == 0 && self.reply.kind() != Some(Kind::Push) { self.pop() } else { None };
+            let request = p.as_ref().map(|p| (&p.shown, p.seen));
+            let incomplete = p.as_ref().and_then(|p| p.incomplete).unwrap_or(partial);
+            report::emit(request, None, Some(self.answer(seen)), Some(incomplete), cx);
+            if let Some(p) = p {
+                self.recycle(p);
+            }
+        }
+        while let Some(p) = self.pop() {
+            self.finish_without_reply(p, why, cx);
+        }
+        self.unrecorded = 0;
+    }
+}
