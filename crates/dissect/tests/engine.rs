@@ -5,12 +5,11 @@ mod support;
 
 use std::time::Duration;
 
-use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::{Ending, Limits, Problem, Role};
-use remora_model::{CaptureSource, CloseReason, Endpoint, FlowState, Timestamp};
+use remora_model::{CloseReason, Endpoint, FlowState};
 use support::lab::{Lab, data};
-use support::packets::{ACK, FIN, RST, SYN, client, ip, server, tcp, udp};
-use support::tape::{self, Event, Manner, TAPE};
+use support::packets::{ACK, FIN, RST, SYN, client, server, tcp, udp};
+use support::tape::{self, Event, Manner};
 
 use Role::{Client, Server};
 

@@ -10,10 +10,9 @@ use remora_model::Incomplete;
 
 use super::{
     detect,
-    reply::{Reply, Secrecy},
-    report::{self, Answer, Push},
+    reply::Reply,
     request::{Effect, Request, Shown},
-    resp::{Kind, Parser, Step, Token},
+    resp::Parser,
 };
 use crate::{Context, Dissector, Ending, Problem, Role, Taken, seen::Seen};
 

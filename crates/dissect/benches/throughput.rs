@@ -1,7 +1,8 @@
 //! How fast the engine alone is. Prints; asserts only that everything arrived:
-//! `cargo test --release -p remora-dissect --test throughput -- --ignored --nocapture`.
+//! `cargo bench -p remora-dissect`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+#[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::time::Instant;
@@ -39,9 +40,11 @@ static SPONGE: &[Entry] = &[Entry {
     start: |_, _| Box::new(Sponge),
 }];
 
-#[test]
-#[ignore = "a measurement"]
-fn in_order_streams() {
+fn main() {
+    // `cargo test` runs benches without this flag, to see that they build.
+    if !std::env::args().any(|a| a == "--bench") {
+        return;
+    }
     for (flows, size) in [(1_u16, 1_448_usize), (1_000, 1_448), (1_000, 100)] {
         let mut engine =
             Engine::with_registry(Limits::default(), CaptureSource::File, FlowIds::new(1, 1), SPONGE);
