@@ -14,6 +14,9 @@ use remora_dissect::Limits;
 use remora_model::{CaptureSource, Timestamp};
 use remora_wire::{Spool, SpoolConfig};
 
+const CALLS: u32 = 400_000;
+const CLIENTS: u16 = 64;
+
 const REQUEST: &str = "GET /api/items/123456?page=7 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench/1.0\r\n\
                        Accept: application/json\r\nX-Request-Id: 4bf92f3577b34da6a3ce929d0e0e4736\r\n\r\n";
 
@@ -66,8 +69,6 @@ fn main() {
     if !std::env::args().any(|a| a == "--bench") {
         return;
     }
-    const CALLS: u32 = 400_000;
-    const CLIENTS: u16 = 64;
     let response = response();
     for compress in [false, true] {
         let spool = Spool::open(&SpoolConfig { memory_bytes: 64 << 20, ..SpoolConfig::default() });
