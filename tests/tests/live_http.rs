@@ -134,11 +134,8 @@ fn load(
         ensure!(twice.is_none(), "a client made twice: {twice:?}");
     }
     // curl keeps its connection through all of them.
-    let url = format!(
-        "http://{}/file/medium/{}-curl-[1-100]",
-        authority(place.address, nginx.parse()?),
-        place.run
-    );
+    let url =
+        format!("http://{}/file/medium/{}-curl-[1-100]", authority(place.address, nginx.parse()?), place.run);
     let format = "%{url_effective} %{http_code} %{size_download}\\n";
     let mut curl = netns::command(place.client, "curl");
     let lines = output(curl.args(["-s", "-o", "/dev/null", "-w", format, &url]))?;
@@ -154,7 +151,12 @@ fn load(
 }
 
 /// Where Remora differs from what the client says and the server logged.
-fn differences(row: &Value, told: &Value, served: &Value, place: &Place<'_>) -> Vec<(&'static str, String, String)> {
+fn differences(
+    row: &Value,
+    told: &Value,
+    served: &Value,
+    place: &Place<'_>,
+) -> Vec<(&'static str, String, String)> {
     let mut wrong = Vec::new();
     let mut equal = |what, remoras: &Value, truth: &Value| {
         if remoras != truth {
@@ -185,7 +187,11 @@ fn differences(row: &Value, told: &Value, served: &Value, place: &Place<'_>) -> 
     let elapsed = row["elapsed_time"].as_i64().unwrap_or(-1);
     let last = row["ttlb"].as_i64().unwrap_or(-1);
     if elapsed < 0 || last < elapsed {
-        wrong.push(("latency", format!("{elapsed} us to the first byte, {last} to the last"), "in order".into()));
+        wrong.push((
+            "latency",
+            format!("{elapsed} us to the first byte, {last} to the last"),
+            "in order".into(),
+        ));
     }
     // The client's clock starts before its first byte leaves and stops after the last one came;
     // the clocks differ in resolution only.

@@ -44,9 +44,7 @@ impl Client {
         let url = format!("{}/mcp", remora.url());
         let link = match style {
             Style::Json => Link::Http { url, accept: "application/json", session: None },
-            Style::Events => {
-                Link::Http { url, accept: "application/json, text/event-stream", session: None }
-            }
+            Style::Events => Link::Http { url, accept: "application/json, text/event-stream", session: None },
             Style::Stdio => {
                 let mut command = remora.command(&["mcp"])?;
                 let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;

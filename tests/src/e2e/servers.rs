@@ -167,9 +167,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         // SIGTERM lets nginx end its workers.
         _ = output(Command::new("kill").arg(self.child.id().to_string()));
-        let ended = wait_for("the end of a server", || {
-            Ok(self.child.try_wait()?.map(drop).ok_or_else(String::new))
-        });
+        let ended =
+            wait_for("the end of a server", || Ok(self.child.try_wait()?.map(drop).ok_or_else(String::new)));
         if ended.is_err() {
             _ = self.child.kill();
             _ = self.child.wait();
@@ -194,10 +193,17 @@ pub fn program(dir: &Path, name: &str) -> Result<PathBuf> {
 
 fn nginx_config(dir: &Path, addresses: &[&str], port: u16) -> String {
     let dir = dir.display();
-    let listen: String = addresses
-        .iter()
-        .map(|a| if a.contains(':') { format!("listen [{a}]:{port}; ") } else { format!("listen {a}:{port}; ") })
-        .collect();
+    let listen: String =
+        addresses
+            .iter()
+            .map(|a| {
+                if a.contains(':') {
+                    format!("listen [{a}]:{port}; ")
+                } else {
+                    format!("listen {a}:{port}; ")
+                }
+            })
+            .collect();
     format!(
         r#"user root; daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/errors;
 events {{ worker_connections 1024; }}
