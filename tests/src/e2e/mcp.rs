@@ -126,8 +126,8 @@ impl Client {
                     return Ok(Some(serde_json::from_str(body).with_context(|| text.clone())?));
                 }
                 ensure!(accept.contains("event-stream"), "events for a client that reads none");
-                let data = body.lines().filter_map(|l| l.strip_prefix("data:")).map(str::trim);
-                let message = data.filter(|d| !d.is_empty()).next_back().context("no event has data")?;
+                let mut data = body.lines().filter_map(|l| l.strip_prefix("data:")).map(str::trim);
+                let message = data.rfind(|d| !d.is_empty()).context("no event has data")?;
                 Ok(Some(serde_json::from_str(message)?))
             }
         }
