@@ -35,6 +35,42 @@ pub fn remark(text: &str) {
     }
 }
 
+/// Says on stderr how far a file has been read, when somebody is there to see it and the results do
+/// not go to the same terminal.
+pub struct Progress {
+    name: String,
+    total: u64,
+    shown: u64,
+    on: bool,
+}
+
+impl Progress {
+    /// For a file of `total` bytes; 0 where that is not known.
+    pub fn new(name: String, total: u64) -> Self {
+        let on = total > 0 && io::stderr().is_terminal() && !io::stdout().is_terminal();
+        Self { name, total, shown: 0, on }
+    }
+
+    /// `done` bytes have been read. Shows whole percents only.
+    #[expect(clippy::print_stderr, reason = "progress does not belong into the results")]
+    pub fn at(&mut self, done: u64) {
+        let percent = done.saturating_mul(100) / self.total.max(1);
+        if self.on && percent > self.shown {
+            self.shown = percent;
+            eprint!("\r{}: {percent} %\x1b[K", visible(&self.name));
+        }
+    }
+}
+
+impl Drop for Progress {
+    #[expect(clippy::print_stderr, reason = "clears what was shown")]
+    fn drop(&mut self) {
+        if self.on && self.shown > 0 {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
 /// Prints rows under `columns`.
 ///
 /// # Errors

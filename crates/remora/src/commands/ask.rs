@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use futures::StreamExt as _;
-use remora_model::FieldId;
+use remora_kfl::Target;
+use remora_model::{FieldId, Timestamp};
 use serde_json::Value;
 
 use super::Usage;
@@ -14,6 +15,7 @@ use crate::output::{self, Row, Stream};
 const PAGE: u64 = 1_000;
 
 pub async fn calls(args: CallsArgs) -> Result<()> {
+    check_filter(&args.kfl, Target::Calls)?;
     check_fields(&args.fields)?;
     if args.follow {
         return follow(args).await;
@@ -23,9 +25,20 @@ pub async fn calls(args: CallsArgs) -> Result<()> {
 }
 
 pub async fn flows(args: FlowsArgs) -> Result<()> {
+    check_filter(&args.kfl, Target::Flows)?;
     check_fields(&args.fields)?;
     list("/api/v1/flows", &args.connection, &args.kfl, &args.window, args.limit, &args.fields, args.output)
         .await
+}
+
+/// Finds a slip before the hub is asked; what only the hub knows better, it says itself.
+fn check_filter(kfl: &str, target: Target) -> Result<(), Usage> {
+    match remora_kfl::compile(kfl, target, Timestamp(0)) {
+        Ok(_) => Ok(()),
+        Err(errors) => {
+            Err(Usage(format!("the filter is not valid\n{}", remora_kfl::render_all(&errors, kfl))))
+        }
+    }
 }
 
 fn check_fields(fields: &[String]) -> Result<(), Usage> {
@@ -183,6 +196,7 @@ pub async fn call(args: CallArgs) -> Result<()> {
 }
 
 pub async fn stats(args: StatsArgs) -> Result<()> {
+    check_filter(&args.kfl, Target::Calls)?;
     check_fields(&args.by)?;
     let client = Client::new(&args.connection)?;
     let parameters = [

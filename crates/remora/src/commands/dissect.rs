@@ -17,7 +17,7 @@ use remora_model::{
 
 use super::Usage;
 use crate::cli::{DissectArgs, Format};
-use crate::output::{self, Row, Stream};
+use crate::output::{self, Progress, Row, Stream};
 
 /// Calls gathered before they are printed, to bound memory on large files.
 const CHUNK: usize = 4_096;
@@ -130,11 +130,14 @@ fn read(
     collector: &mut Collector,
     printer: &mut Printer<'_>,
 ) -> Result<Option<String>> {
-    let reader: Box<dyn Read> = if path.as_os_str() == "-" {
-        Box::new(std::io::stdin().lock())
+    let (reader, size): (Box<dyn Read>, u64) = if path.as_os_str() == "-" {
+        (Box::new(std::io::stdin().lock()), 0)
     } else {
-        Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?)
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let size = file.metadata().map_or(0, |m| m.len());
+        (Box::new(file), size)
     };
+    let mut progress = Progress::new(path.display().to_string(), size);
     let mut file = match CaptureFile::new(reader) {
         Ok(file) => file,
         Err(e) => return Ok(Some(e.to_string())),
@@ -147,6 +150,7 @@ fn read(
         }
         if collector.batches.rows() >= CHUNK {
             printer.take(collector)?;
+            progress.at(file.offset());
         }
     }
 }
