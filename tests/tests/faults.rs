@@ -11,7 +11,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use remora_tests::faults::load::Manner;
+use remora_tests::faults::answer::Row;
+use remora_tests::faults::load::{Made, Manner};
 use remora_tests::faults::rig::{Rig, SETTLE};
 use remora_tests::faults::seed::Seed;
 use remora_tests::faults::{answer, cannot_run, tally, wait_until};
@@ -76,7 +77,19 @@ fn killed_hubs_and_restarted_agents_lose_and_duplicate_nothing() -> Result<()> {
     rig.arrived(&made, &blind)?;
     let rows = rig.settle()?;
     println!("{} calls made, {} stored", made.len(), rows.len());
-    tally::exactly_once(&made, &rows, &blind).with_context(|| format!("seed {}", seed.first()))
+    tally::exactly_once(&made, &rows, &blind).with_context(|| format!("seed {}", seed.first()))?;
+    let pauses: Vec<_> = blind.iter().map(|(from, to)| to.duration_since(*from).as_secs_f32()).collect();
+    println!("without an agent for {pauses:.1?} s");
+    paused(&rig, blind.len())
+}
+
+/// Checks that coverage tells of so many pauses.
+fn paused(rig: &Rig, times: usize) -> Result<()> {
+    let coverage = &answer::status(rig.address)?["coverage"];
+    let summary = coverage["summary"].as_str().unwrap_or_default();
+    ensure!(coverage["complete"] == false, "coverage claims to be complete: {coverage}");
+    ensure!(summary.matches("did not capture").count() == times, "{times} pauses, but: {summary}");
+    Ok(())
 }
 
 fn restart_agent(rig: &mut Rig) -> Result<tally::Blind> {
@@ -115,12 +128,7 @@ fn a_killed_agent_costs_the_moments_around_its_death() -> Result<()> {
     let lost = made.len() - tally::whole(&rows).len();
     println!("{} calls made, {lost} of them lost around three deaths", made.len());
     ensure!(lost > 0, "nobody captured for seconds, and nothing is missing");
-
-    let coverage = &answer::status(rig.address)?["coverage"];
-    let summary = coverage["summary"].as_str().unwrap_or_default();
-    ensure!(coverage["complete"] == false, "coverage claims to be complete: {coverage}");
-    ensure!(summary.matches("did not capture").count() == 3, "three pauses, but: {summary}");
-    Ok(())
+    paused(&rig, 3)
 }
 
 /// Bytes that an agent keeps in memory before it turns to the disk.
@@ -170,15 +178,10 @@ fn a_hub_that_is_away_gets_what_the_spool_could_hold() -> Result<()> {
     rig.load.pause()?;
     let made = rig.load.made()?;
     rig.arrived(&made, &[(from, to)])?;
-    let rows = answer::calls(rig.address)?;
-    let missing = (made.len() - tally::whole(&rows).len()) as u64;
-    let status = answer::status(rig.address)?;
-    let given_up = status["agents"][0]["capture"]["spool"]["dropped_rows"]["calls"].as_u64();
-    let given_up = given_up.context("no dropped_rows")?;
-    // Nothing is lost uncounted. What was given up on disk while it was being sent is counted
-    // although the hub got it.
-    let slack = (SPOOL_DISK / LARGE_BODY) as u64;
-    ensure!((missing..=missing + slack).contains(&given_up), "{missing} calls missing, {given_up} given up");
+    let (rows, missing, given_up) = given_up(&rig, &made)?;
+    // What was given up on disk while it was being sent is counted although the hub got it.
+    let slack = SPOOL_DISK / LARGE_BODY;
+    ensure!(given_up <= missing + slack, "{missing} calls missing, {given_up} given up");
     tally::exactly_once(&made, &rows, &[(from, to)])?;
     println!("{} calls made, {missing} missing, {given_up} given up", made.len());
 
@@ -188,6 +191,18 @@ fn a_hub_that_is_away_gets_what_the_spool_could_hold() -> Result<()> {
     ensure!(answer::lost(coverage, "ship", "spool_full") > 0, "no spool_full in {coverage}");
     let rows = rig.settle()?;
     tally::exactly_once(&made, &rows, &[(from, to)])
+}
+
+/// What the hub has, how many calls are missing there, and how many the agent counts as given up,
+/// which must be as many at least: nothing is lost uncounted.
+fn given_up(rig: &Rig, made: &[Made]) -> Result<(Vec<Row>, usize, usize)> {
+    let rows = answer::calls(rig.address)?;
+    let missing = made.len() - tally::whole(&rows).len();
+    let status = answer::status(rig.address)?;
+    let count = status["agents"][0]["capture"]["spool"]["dropped_rows"]["calls"].as_u64();
+    let count = usize::try_from(count.context("no dropped_rows")?)?;
+    ensure!(missing <= count, "{missing} calls missing, only {count} counted as given up");
+    Ok((rows, missing, count))
 }
 
 /// Waits until an agent under no load has been told that the hub keeps everything but its newest
@@ -245,7 +260,7 @@ fn a_full_disk_is_shown_and_survived() -> Result<()> {
         println!("SKIPPED: a_full_disk_is_shown_and_survived: a tmpfs cannot be mounted");
         return Ok(());
     };
-    let mut rig = Rig::start_in(Some(dir.path()), &[])?;
+    let mut rig = Rig::start_in(Some(dir.path()), None, &[])?;
     // The disk must hold all of this at the end.
     for keep_alive in [true, false] {
         rig.load.add(Manner { keep_alive, pause: Duration::from_millis(15), body: 200 });
@@ -288,7 +303,50 @@ fn a_full_disk_is_shown_and_survived() -> Result<()> {
     tally::exactly_once(&made, &rows, &[])
 }
 
-/// Bytes of one ring, and how many there are at most.
+#[test]
+fn a_full_disk_under_the_spool_is_counted_and_survived() -> Result<()> {
+    need_live_capture!("a_full_disk_under_the_spool_is_counted_and_survived");
+    let dir = tempfile::TempDir::with_prefix("remora-full-")?;
+    let Some(disk) = Tmpfs::mount(dir.path(), "4m") else {
+        println!("SKIPPED: a_full_disk_under_the_spool_is_counted_and_survived: a tmpfs cannot be mounted");
+        return Ok(());
+    };
+    let mut rig = Rig::start_in(None, Some(dir.path()), &[])?;
+    rig.start_load();
+    rig.load.more(200)?;
+    rig.load.pause()?;
+    drained(&rig)?;
+    disk.fill()?;
+    rig.stop_hub()?;
+    let from = Instant::now();
+    rig.load.add(Manner { keep_alive: true, pause: Duration::from_millis(1), body: LARGE_BODY });
+    rig.load.resume();
+    // About every second call is a large one.
+    rig.load.more((SPOOL_MEMORY + (16 << 20)) / LARGE_BODY * 2)?;
+    rig.load.pause()?;
+    let to = Instant::now();
+    rig.start_hub()?;
+    for reason in ["disk_errors", "spool_full"] {
+        rig.status_when(reason, |s| answer::agent_counter(s, "ship", reason) > 0)?;
+    }
+    drained(&rig)?;
+    disk.free()?;
+    rig.load.resume();
+    rig.load.more(200)?;
+    rig.load.pause()?;
+    let made = rig.load.made()?;
+    rig.arrived(&made, &[(from, to)])?;
+    let (_, missing, given_up) = given_up(&rig, &made)?;
+    println!("{} calls made, {missing} missing, {given_up} given up", made.len());
+    let coverage = &answer::json(rig.address, "/api/v1/calls?since=all&limit=1")?["coverage"];
+    ensure!(coverage["complete"] == false, "coverage claims to be complete: {coverage}");
+    ensure!(answer::lost(coverage, "ship", "spool_full") > 0, "no spool_full in {coverage}");
+    let rows = rig.settle()?;
+    drop(rig);
+    tally::exactly_once(&made, &rows, &[(from, to)])
+}
+
+/// Bytes of one ring.
 const RING: usize = 16 << 20;
 
 #[test]

@@ -31,6 +31,7 @@ pub struct Rig {
     pub address: SocketAddr,
     ingest: SocketAddr,
     hub_dir: PathBuf,
+    agent_dir: PathBuf,
     agent_options: Vec<String>,
     dir: TempDir,
 }
@@ -41,14 +42,18 @@ impl Rig {
     /// # Errors
     /// When something does not start.
     pub fn start(agent_options: &[&str]) -> Result<Self> {
-        Self::start_in(None, agent_options)
+        Self::start_in(None, None, agent_options)
     }
 
-    /// The same with the hub's data in a given directory.
+    /// The same with the hub's or the agent's data in given directories.
     ///
     /// # Errors
     /// When something does not start.
-    pub fn start_in(hub_dir: Option<&Path>, agent_options: &[&str]) -> Result<Self> {
+    pub fn start_in(
+        hub_dir: Option<&Path>,
+        agent_dir: Option<&Path>,
+        agent_options: &[&str],
+    ) -> Result<Self> {
         let dir = TempDir::with_prefix("remora-faults-")?;
         let (address, ingest) = (free_address()?, free_address()?);
         let mut rig = Self {
@@ -58,6 +63,7 @@ impl Rig {
             address,
             ingest,
             hub_dir: hub_dir.map_or_else(|| dir.path().join("hub"), Path::to_owned),
+            agent_dir: agent_dir.map_or_else(|| dir.path().join("agent"), Path::to_owned),
             agent_options: agent_options.iter().map(|o| (*o).to_owned()).collect(),
             dir,
         };
@@ -122,7 +128,7 @@ impl Rig {
         let mut args = vec![
             "agent".to_owned(),
             format!("--hub=http://{}", self.ingest),
-            format!("--data-dir={}", self.dir.path().join("agent").display()),
+            format!("--data-dir={}", self.agent_dir.display()),
             format!("--port={}", self.load.port()),
             "--node-name=faulty".to_owned(),
         ];
