@@ -1,9 +1,9 @@
 //! Reads capture files: pcap and pcapng, frame by frame.
 //!
-//! The reader is our own rather than that of `pcap-file`, which the export writes with. That one
-//! reads all options of a block before it gives the frame out, so that a comment with a bad byte
-//! in it costs the frame; it does not tell a file that ends inside a record from one that ends;
-//! and it takes 8 MB per open file. Reading takes three block types and one option.
+//! The reader is our own rather than that of the crate `pcap-file`, which reads all options of a
+//! block before it gives the frame out, so that a comment with a bad byte in it costs the frame;
+//! which does not tell a file that ends inside a record from one that ends; and which takes 8 MB
+//! per open file. Reading takes three block types and one option.
 //!
 //! Nothing is allocated by a length in the file: a record longer than [`MAX_RECORD`] is a fault,
 //! and the buffer grows only as bytes really arrive.
