@@ -122,9 +122,9 @@ fn the_command_line_says_what_is_wrong() -> Result<()> {
         return Ok(());
     }
     let (remora, server) = seen()?;
-    // `kfl check` finds a wrong filter in what it was given; `calls` is told by the hub.
+    // A wrong filter is a wrong argument, found before the hub is asked.
     for (arguments, code) in
-        [(&["kfl", "check", "statu_code >= 500"][..], 2), (&["calls", "statu_code >= 500"], 1)]
+        [(&["kfl", "check", "statu_code >= 500"][..], 2), (&["calls", "statu_code >= 500"], 2)]
     {
         let message = bad(&remora, arguments, code)?;
         ensure!(message.contains("status_code"), "no suggestion: {message}");
