@@ -19,6 +19,9 @@ use crate::segment::{self, Segment, sync_dir};
 use crate::shared::{Edit, Shared};
 use crate::{Error, Result, StoreConfig, retention};
 
+/// What segments must share to be merged: table, protocol and level.
+type Kind = (Table, Option<Protocol>, u32);
+
 /// How often retention by age looks, when nothing else wakes the thread.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -83,7 +86,7 @@ fn rest(shared: &Shared, took: Duration, failed: bool) {
 
 /// The next segments to merge, the newest ones first because queries ask for them most.
 fn pick(segments: &[Arc<Segment>], config: &StoreConfig) -> Option<Vec<Arc<Segment>>> {
-    let mut kinds: BTreeMap<(Table, Option<Protocol>, u32), Vec<&Arc<Segment>>> = BTreeMap::new();
+    let mut kinds: BTreeMap<Kind, Vec<&Arc<Segment>>> = BTreeMap::new();
     for s in segments {
         if s.meta.bytes < config.merge_bytes / 2 && s.meta.rows < config.merge_rows / 2 {
             kinds.entry((s.table, s.protocol, s.meta.level)).or_default().push(s);

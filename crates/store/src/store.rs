@@ -82,8 +82,7 @@ impl Store {
         let shared = Arc::new(Shared::open(config)?);
         let engine = Engine::new(Arc::clone(&shared))?;
         let inner = Arc::new(Inner { shared, engine, threads: Mutex::new(Vec::new()) });
-        let threads: [(&str, fn(&Shared)); 2] = [("remora-seal", seal::run), ("remora-merge", merge::run)];
-        for (name, run) in threads {
+        for (name, run) in [("remora-seal", seal::run as fn(&Shared)), ("remora-merge", merge::run)] {
             let shared = Arc::clone(&inner.shared);
             let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared));
             let thread = spawned.map_err(|source| Error::Io {
