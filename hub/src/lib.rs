@@ -105,11 +105,23 @@ impl Hub {
         &self.query
     }
 
-    /// Ends the servers, then seals what is in memory. Agents should have been stopped before.
+    /// Seals what is in memory now, so that agents get their acknowledgements at once.
+    ///
+    /// # Errors
+    /// When the store cannot write; it tries again by itself.
+    pub async fn flush(&self) -> Result<(), HubError> {
+        Ok(self.store.flush().await?)
+    }
+
+    /// Seals what is in memory, ends the servers, then seals what came in between. Agents that are
+    /// still there have had their acknowledgements for the greater part by then.
     ///
     /// # Errors
     /// When the last rows could not be made durable; agents that are still there resend them.
     pub async fn stop(mut self) -> Result<(), HubError> {
+        if let Err(e) = self.store.flush().await {
+            tracing::warn!(error = %e, "agents will resend what could not be sealed");
+        }
         self.shutdown.cancel();
         let grace = std::time::Duration::from_secs(5);
         let ended =

@@ -14,8 +14,11 @@ use super::demo::Demo;
 use crate::cli::{AgentArgs, HubArgs, ServerArgs, StorageArgs, UpArgs};
 use crate::output;
 
-/// How long a stopping agent waits for the hub to take what is left; the rest stays in its spool.
-const DRAIN: Duration = Duration::from_secs(8);
+/// How long a stopping agent waits for the hub of another process to acknowledge what is left. The
+/// rest is safe in its spool, and the node is not watched until the next agent runs.
+const DRAIN: Duration = Duration::from_secs(1);
+/// The same for the hub of this process, which ends as well and is made to seal meanwhile.
+const DRAIN_HERE: Duration = Duration::from_secs(10);
 
 pub async fn up(args: UpArgs) -> Result<()> {
     let dir = data_dir(args.storage.data_dir.as_ref())?;
@@ -33,7 +36,17 @@ pub async fn up(args: UpArgs) -> Result<()> {
     interrupted().await?;
     output::remark("stopping: sealing what was captured");
     drop(demo);
-    stop_agent(agent).await;
+    let sealing = async {
+        loop {
+            // A store that cannot seal says so in its own log.
+            _ = hub.flush().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = stop_agent(agent, DRAIN_HERE) => {}
+        _ = sealing => {}
+    }
     hub.stop().await?;
     Ok(())
 }
@@ -48,8 +61,8 @@ async fn start_agent(config: AgentConfig, transport: Transport) -> Result<Agent>
     started.await?.context("cannot capture this host")
 }
 
-async fn stop_agent(agent: Agent) {
-    let summary = agent.shutdown(DRAIN).await;
+async fn stop_agent(agent: Agent, patience: Duration) {
+    let summary = agent.shutdown(patience).await;
     tracing::debug!(?summary, "agent stopped");
 }
 
@@ -68,7 +81,7 @@ pub async fn agent(args: AgentArgs) -> Result<()> {
     let report = control.report();
     tracing::info!(tier = report.tier.name(), at = report.attached_to, hub = args.hub, "capturing");
     interrupted().await?;
-    stop_agent(agent).await;
+    stop_agent(agent, DRAIN).await;
     Ok(())
 }
 
