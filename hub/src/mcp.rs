@@ -75,8 +75,8 @@ async fn dispatch(State(services): State<Services>, request: Request) -> Respons
         let Ok(bytes) = to_bytes(body, MAX_REQUEST_BYTES).await else {
             return rpc_error(StatusCode::PAYLOAD_TOO_LARGE, -32600, "the request is larger than 1 MiB");
         };
-        if let Err(response) = check(&bytes) {
-            return response;
+        if let Err((code, message)) = check(&bytes) {
+            return rpc_error(StatusCode::BAD_REQUEST, code, &message);
         }
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Body::from(bytes)
@@ -101,10 +101,10 @@ fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
 }
 
 /// JSON-RPC errors for what is no JSON-RPC; rmcp would answer with plain text.
-fn check(bytes: &[u8]) -> Result<(), Response> {
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|e| rpc_error(StatusCode::BAD_REQUEST, -32700, &format!("the request is not JSON: {e}")))?;
-    let invalid = |message: &str| Err(rpc_error(StatusCode::BAD_REQUEST, -32600, message));
+fn check(bytes: &[u8]) -> Result<(), (i32, String)> {
+    let value: Value =
+        serde_json::from_slice(bytes).map_err(|e| (-32700, format!("the request is not JSON: {e}")))?;
+    let invalid = |message: &str| Err((-32600, message.to_owned()));
     match value {
         Value::Object(o) if o.get("jsonrpc") != Some(&json!("2.0")) => {
             invalid("a request is a JSON-RPC 2.0 object; \"jsonrpc\": \"2.0\" is missing")

@@ -46,7 +46,8 @@ pub(crate) struct Running {
 /// Says that a test did not run, in the form that the test runner counts.
 pub(crate) fn skip(test: &str, reason: impl std::fmt::Display) {
     // Not eprintln, which the harness keeps to itself when a test passes.
-    writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}").unwrap();
+    let line = format!("SKIPPED: {test}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// The settings of a test: traffic of this process is captured, that of other processes is not.

@@ -103,7 +103,7 @@ impl Query {
                 lost.push(loss);
             }
         }
-        lost.sort_by(|a, b| b.count.cmp(&a.count));
+        lost.sort_by_key(|l| std::cmp::Reverse(l.count));
         let first = found.intervals.iter().map(|i| i.from).min();
         let last = found.intervals.iter().map(|i| i.until).max();
         let summary = summary(window, now(), first, last, &gaps, &lost);

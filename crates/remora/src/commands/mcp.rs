@@ -130,19 +130,12 @@ async fn post(client: &Client, message: &Value) -> Result<Option<Value>, String>
             request = request.bearer_auth(token);
         }
         // The headers that newer revisions want beside the body.
-        if let Some(method) = message.get("method").and_then(Value::as_str) {
-            if let Some(version) = message
-                .pointer("/params/_meta/io.modelcontextprotocol~1protocolVersion")
-                .and_then(Value::as_str)
-            {
-                request = request.header("MCP-Protocol-Version", version).header("Mcp-Method", method);
-                if let Some(name) = message
-                    .pointer("/params/name")
-                    .or_else(|| message.pointer("/params/uri"))
-                    .and_then(Value::as_str)
-                {
-                    request = request.header("Mcp-Name", name);
-                }
+        let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
+        let version = text("/params/_meta/io.modelcontextprotocol~1protocolVersion");
+        if let (Some(method), Some(version)) = (text("/method"), version) {
+            request = request.header("MCP-Protocol-Version", version).header("Mcp-Method", method);
+            if let Some(name) = text("/params/name").or_else(|| text("/params/uri")) {
+                request = request.header("Mcp-Name", name);
             }
         }
         match request.body(message.to_string()).send().await {
