@@ -150,13 +150,13 @@ impl BatchSet {
         let b = &mut self.coverage;
         let [ts, node, interval, stage, reason, count, bytes] = &mut b.columns[..] else { return };
         ts.time(row.ts);
-        node.set(ValueRef::str(&self.node));
-        interval.set(ValueRef::Int(row.interval_ms));
-        stage.set(ValueRef::str(row.stage));
-        reason.set(ValueRef::str(row.reason));
-        count.set(ValueRef::Int(row.count));
-        bytes.set(ValueRef::Int(row.bytes));
-        self.bytes += b.end_row();
+        let mut growth = node.set(ValueRef::str(&self.node));
+        growth += interval.set(ValueRef::Int(row.interval_ms));
+        growth += stage.set(ValueRef::str(row.stage));
+        growth += reason.set(ValueRef::str(row.reason));
+        growth += count.set(ValueRef::Int(row.count));
+        growth += bytes.set(ValueRef::Int(row.bytes));
+        self.bytes += b.end_row() + growth;
     }
 
     /// Takes everything that was collected and starts anew.
@@ -188,6 +188,8 @@ struct RowBuilder {
     /// Column of each catalogue field, or `NONE`.
     slots: Vec<u16>,
     rows: usize,
+    /// Bytes that the values of the current row have added.
+    growth: usize,
 }
 
 const NONE: u16 = u16::MAX;
@@ -199,19 +201,25 @@ impl RowBuilder {
             .iter()
             .map(|d| schema.index_of(d.name).ok().and_then(|i| u16::try_from(i).ok()).unwrap_or(NONE))
             .collect();
-        Self { schema, columns, slots, rows: 0 }
+        Self { schema, columns, slots, rows: 0, growth: 0 }
     }
 
     fn column(&mut self, id: FieldId) -> Option<&mut Column> {
         let slot = *self.slots.get(usize::from(id.0))?;
         let column = self.columns.get_mut(usize::from(slot))?;
         // A field given twice keeps its first value: a second one would shift the column.
-        (column.len() == self.rows).then_some(column)
+        let vacant = column.len() <= self.rows;
+        if vacant {
+            // Only now do the rows before it that had no value get their nulls: most columns of
+            // most rows are absent, and many nulls at once cost no more than one.
+            column.pad(self.rows);
+        }
+        vacant.then_some(column)
     }
 
     fn set(&mut self, id: FieldId, value: ValueRef<'_>) {
         if let Some(c) = self.column(id) {
-            c.set(value);
+            self.growth += c.set(value);
         }
     }
 
@@ -236,11 +244,10 @@ impl RowBuilder {
     }
 
     fn endpoints(&mut self, client: Endpoint, server: Endpoint) {
-        if let Some(c) = self.column(field::SRC_IP) {
-            c.ip(client.ip);
-        }
-        if let Some(c) = self.column(field::DST_IP) {
-            c.ip(server.ip);
+        for (id, ip) in [(field::SRC_IP, client.ip), (field::DST_IP, server.ip)] {
+            if let Some(c) = self.column(id) {
+                self.growth += c.ip(ip);
+            }
         }
         self.int(field::SRC_PORT, i64::from(client.port));
         self.int(field::DST_PORT, i64::from(server.port));
@@ -262,25 +269,22 @@ impl RowBuilder {
         }
     }
 
-    /// Fills what the row left out with nulls; the row's size in bytes.
+    /// Ends the row: what it left out is null. The row's size in bytes.
     fn end_row(&mut self) -> usize {
         self.rows += 1;
-        let mut bytes = 8 * self.columns.len();
-        for c in &mut self.columns {
-            if c.len() < self.rows {
-                c.null();
-            }
-            bytes += c.take_growth();
-        }
-        bytes
+        8 * self.columns.len() + std::mem::take(&mut self.growth)
     }
 
     fn finish(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
         if self.rows == 0 {
             return Ok(None);
         }
-        self.rows = 0;
-        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<_, _>>()?;
+        let rows = std::mem::take(&mut self.rows);
+        let finish = |c: &mut Column| {
+            c.pad(rows);
+            c.finish()
+        };
+        let arrays = self.columns.iter_mut().map(finish).collect::<Result<_, _>>()?;
         RecordBatch::try_new(Arc::clone(&self.schema), arrays).map(Some)
     }
 }

@@ -25,11 +25,9 @@ enum Builder {
     Map(MapBuilder<StringBuilder, StringBuilder>),
 }
 
-/// A builder and the bytes that it grew by since they were last asked for.
-pub(super) struct Column {
-    builder: Builder,
-    growth: usize,
-}
+/// A builder of whichever type the column has. What appends a value returns the bytes that it
+/// added beyond the column's fixed part.
+pub(super) struct Column(Builder);
 
 impl Column {
     pub(super) fn new(ty: &DataType) -> Self {
@@ -45,11 +43,11 @@ impl Column {
             }
             _ => Builder::Text(StringBuilder::new()),
         };
-        Self { builder, growth: 0 }
+        Self(builder)
     }
 
     pub(super) fn len(&self) -> usize {
-        match &self.builder {
+        match &self.0 {
             Builder::Bool(b) => b.len(),
             Builder::Int(b) => b.len(),
             Builder::Time(b) => b.len(),
@@ -61,71 +59,82 @@ impl Column {
         }
     }
 
-    pub(super) fn take_growth(&mut self) -> usize {
-        std::mem::take(&mut self.growth)
-    }
-
-    pub(super) fn null(&mut self) {
-        match &mut self.builder {
-            Builder::Bool(b) => b.append_null(),
-            Builder::Int(b) => b.append_null(),
-            Builder::Time(b) => b.append_null(),
-            Builder::Repeating(b) => b.null(),
-            Builder::Text(b) => b.append_null(),
-            Builder::Bytes(b) => b.append_null(),
-            Builder::List(b) => b.append_null(),
-            // Cannot fail: keys and values are always appended in pairs.
-            Builder::Map(b) => _ = b.append(false),
+    /// Appends nulls until there are `rows` values.
+    pub(super) fn pad(&mut self, rows: usize) {
+        let missing = rows.saturating_sub(self.len());
+        if missing == 0 {
+            return;
+        }
+        match &mut self.0 {
+            Builder::Bool(b) => b.append_nulls(missing),
+            Builder::Int(b) => b.append_nulls(missing),
+            Builder::Time(b) => b.append_nulls(missing),
+            Builder::Repeating(b) => b.nulls(missing),
+            Builder::Text(b) => b.append_nulls(missing),
+            Builder::Bytes(b) => b.append_nulls(missing),
+            Builder::List(b) => b.append_nulls(missing),
+            Builder::Map(b) => {
+                for _ in 0..missing {
+                    // Cannot fail: keys and values are always appended in pairs.
+                    _ = b.append(false);
+                }
+            }
         }
     }
 
     pub(super) fn time(&mut self, t: Timestamp) {
-        match &mut self.builder {
+        match &mut self.0 {
             Builder::Time(b) => b.append_value(t.nanos()),
+            _ => _ = self.mismatch(),
+        }
+    }
+
+    pub(super) fn ip(&mut self, ip: IpAddr) -> usize {
+        match &mut self.0 {
+            Builder::Repeating(b) => b.append_ip(ip),
             _ => self.mismatch(),
         }
     }
 
-    pub(super) fn ip(&mut self, ip: IpAddr) {
-        match &mut self.builder {
-            Builder::Repeating(b) => self.growth += b.append_ip(ip),
-            _ => self.mismatch(),
-        }
-    }
-
-    pub(super) fn set(&mut self, value: ValueRef<'_>) {
-        match (&mut self.builder, value) {
-            (Builder::Bool(b), ValueRef::Bool(v)) => b.append_value(v),
-            (Builder::Int(b), ValueRef::Int(v)) => b.append_value(v),
-            (Builder::Repeating(b), ValueRef::Text(v)) => self.growth += b.append(&text(v)),
+    pub(super) fn set(&mut self, value: ValueRef<'_>) -> usize {
+        match (&mut self.0, value) {
+            (Builder::Bool(b), ValueRef::Bool(v)) => {
+                b.append_value(v);
+                0
+            }
+            (Builder::Int(b), ValueRef::Int(v)) => {
+                b.append_value(v);
+                0
+            }
+            (Builder::Repeating(b), ValueRef::Text(v)) => b.append(&text(v)),
             (Builder::Text(b), ValueRef::Text(v)) => {
                 b.append_value(text(v));
-                self.growth += v.len();
+                v.len()
             }
             (Builder::Bytes(b), ValueRef::Text(v)) => {
                 b.append_value(v);
-                self.growth += v.len();
+                v.len()
             }
             (Builder::List(b), ValueRef::List(items)) => {
                 for item in items {
                     b.values().append_value(text(item));
-                    self.growth += item.len() + 4;
                 }
                 b.append(true);
+                items.iter().map(|item| item.len() + 4).sum()
             }
-            (Builder::Map(b), ValueRef::Map(pairs)) => self.growth += append_map(b, pairs),
+            (Builder::Map(b), ValueRef::Map(pairs)) => append_map(b, pairs),
             _ => self.mismatch(),
         }
     }
 
-    /// A dissector gave a value of another type than the catalogue says.
-    fn mismatch(&mut self) {
+    /// A dissector gave a value of another type than the catalogue says: the field stays absent.
+    fn mismatch(&mut self) -> usize {
         debug_assert!(false, "a value does not have the type of its field");
-        self.null();
+        0
     }
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        Ok(match &mut self.builder {
+        Ok(match &mut self.0 {
             Builder::Bool(b) => Arc::new(b.finish()),
             Builder::Int(b) => Arc::new(b.finish()),
             Builder::Time(b) => Arc::new(b.finish()),

@@ -38,8 +38,8 @@ impl DictionaryColumn {
         arrow::array::ArrayBuilder::len(&self.keys)
     }
 
-    pub(super) fn null(&mut self) {
-        self.keys.append_null();
+    pub(super) fn nulls(&mut self, n: usize) {
+        self.keys.append_nulls(n);
     }
 
     /// Appends a value; the bytes that it added.

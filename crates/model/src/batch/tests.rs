@@ -84,6 +84,35 @@ fn a_repeated_header_is_joined_and_a_repeated_field_is_not_appended_twice() {
     assert_eq!(values, ["1, 2", "x=1; y=2", "\u{fffd}"]);
 }
 
+/// A value stands in its own row, whatever the rows around it lack, in columns of every kind.
+#[test]
+fn absent_values_leave_the_others_in_their_rows() {
+    let mut set = BatchSet::new("n1");
+    let value = [
+        (field::METHOD, ValueRef::str("GET")),
+        (field::STATUS_CODE, ValueRef::Int(200)),
+        (field::URL, ValueRef::str("/a")),
+        (field::REQUEST_BODY, ValueRef::str("body")),
+        (field::REQUEST_BODY_TRUNCATED, ValueRef::Bool(true)),
+        (field::REQUEST_HEADERS, ValueRef::Map(&[(b"host", b"h")])),
+    ];
+    for (id, fields) in [(1, &[][..]), (2, &[]), (3, &value), (4, &[]), (5, &value), (6, &[])] {
+        set.call(CallId(id), &call(Protocol::Http, fields), &Sides::default());
+    }
+    let batches = set.take().unwrap();
+    let batch = &batches[0].batch;
+    for (name, _) in value.map(|(id, v)| (id.def().name, v)) {
+        let column = batch.column_by_name(name).unwrap();
+        let present: Vec<bool> = (0..6).map(|row| column.is_valid(row)).collect();
+        assert_eq!(present, [false, false, true, false, true, false], "{name}");
+    }
+    assert_eq!(texts(batch, "url")[4], Some("/a"));
+    assert_eq!(batch.column_by_name("id").unwrap().as_primitive::<Int64Type>().values(), &[1, 2, 3, 4, 5, 6]);
+    // The next batch starts without the nulls of this one.
+    set.call(CallId(7), &call(Protocol::Http, &value), &Sides::default());
+    assert_eq!(texts(&set.take().unwrap()[0].batch, "url"), [Some("/a")]);
+}
+
 #[test]
 fn dictionaries_start_anew_with_each_batch() {
     let mut set = BatchSet::new("n1");
