@@ -118,22 +118,35 @@ impl Stream {
     /// # Errors
     /// When stdout cannot be written.
     pub fn row(&mut self, row: &Row) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        self.rows([row])
+    }
+
+    /// Prints some rows, with one write for many of them.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn rows(&mut self, rows: impl IntoIterator<Item = impl std::borrow::Borrow<Row>>) -> io::Result<()> {
+        let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        for row in rows {
+            self.line(&mut out, row.borrow())?;
+        }
+        out.flush()
+    }
+
+    fn line(&mut self, out: &mut impl io::Write, row: &Row) -> io::Result<()> {
         match self.format {
-            Format::Ndjson => ndjson_line(&mut out, row)?,
+            Format::Ndjson => ndjson_line(out, row),
             Format::Tsv => {
                 if !std::mem::replace(&mut self.started, true) {
                     writeln!(out, "{}", self.columns.join("\t"))?;
                 }
-                tsv_line(&mut out, row, &self.columns)?;
+                tsv_line(out, row, &self.columns)
             }
             Format::Table => {
                 let columns = &self.columns;
-                let live = self.table.get_or_insert_with(|| table::Live::new(columns));
-                live.row(&mut out, row)?;
+                self.table.get_or_insert_with(|| table::Live::new(columns)).row(out, row)
             }
         }
-        out.flush()
     }
 }
 

@@ -166,33 +166,34 @@ impl Printer<'_> {
                 None => b.batch,
                 Some(filter) => remora_store::filter_batch(filter, &b.batch)?,
             };
+            let shown = batch.project(&self.shown(&batch))?;
             for i in 0..batch.num_rows() {
-                rows.push((order(&batch, i), self.row(&batch, i)));
+                rows.push((order(&batch, i), row::to_json(&shown, i)));
             }
         }
         // The batches are by protocol; what is printed is in the order in which it ended.
         rows.sort_by_key(|(order, _)| *order);
-        for (_, row) in rows {
-            self.printed += 1;
-            if self.args.output == Format::Table {
-                self.kept.push(row);
-            } else {
-                self.stream.row(&row)?;
-            }
+        self.printed += rows.len() as u64;
+        let rows = rows.into_iter().map(|(_, row)| row);
+        if self.args.output == Format::Table {
+            self.kept.extend(rows);
+        } else {
+            self.stream.rows(rows)?;
         }
         Ok(())
     }
 
-    fn row(&self, batch: &RecordBatch, i: usize) -> Row {
-        let mut row = row::to_json(batch, i);
-        if !self.args.full {
-            if self.args.fields.is_empty() {
-                row.retain(|name, _| field::by_name(name).is_none_or(|d| d.storage != Storage::Late));
-            } else {
-                row.retain(|name, _| self.args.fields.contains(name));
+    /// The columns that are printed. The others need not be made into text: of a large file that
+    /// would take longer than to dissect it.
+    fn shown(&self, batch: &RecordBatch) -> Vec<usize> {
+        let is_shown = |name: &str| {
+            if self.args.output != Format::Ndjson || !self.args.fields.is_empty() {
+                return self.columns.iter().any(|column| column == name);
             }
-        }
-        row
+            self.args.full || field::by_name(name).is_none_or(|d| d.storage != Storage::Late)
+        };
+        let schema = batch.schema_ref();
+        (0..schema.fields().len()).filter(|i| is_shown(schema.field(*i).name())).collect()
     }
 
     fn finish(&mut self) -> Result<()> {
