@@ -103,6 +103,18 @@ fn print_conditions() {
         read("/proc/sys/kernel/osrelease").trim(),
         read("/proc/loadavg").split(' ').next().unwrap_or_default(),
     );
+    let watching = watchers();
+    if !watching.is_empty() {
+        println!("note: {} already running here: every figure pays for that as well", watching.join(", "));
+    }
+}
+
+/// Programs that capture on this machine beside the benchmark.
+fn watchers() -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let names = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("comm")).ok());
+    let names = names.map(|name| name.trim().to_owned());
+    names.filter(|name| ["remora", "tcpdump", "dumpcap", "tshark"].contains(&name.as_str())).collect()
 }
 
 #[cfg(test)]
