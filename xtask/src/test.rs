@@ -41,11 +41,8 @@ pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
         return report.finish();
     }
     if filter.is_none() && !quick {
-        report.layer("lint", || {
-            let mut outcome = step("clippy", lint::clippy(root).run());
-            outcome.add(step("rustdoc", lint::rustdoc(root).run()));
-            outcome
-        })?;
+        // The links in the documentation are `cargo xtask lint`'s affair: they break nothing.
+        report.layer("lint", || step("clippy", lint::clippy(root).run()))?;
     }
     let mut binaries = Vec::new();
     report.layer("build", || match product::build(root).and_then(|_| binaries::build(root)) {

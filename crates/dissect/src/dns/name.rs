@@ -74,7 +74,7 @@ pub(super) fn write(msg: &[u8], at: usize, end: usize, out: &mut Vec<u8>) -> Opt
     after
 }
 
-/// Like [`write`], without the text.
+/// Like [`write()`], without the text.
 pub(super) fn check(msg: &[u8], at: usize, end: usize) -> Option<usize> {
     walk(msg, at, end, |_| {})
 }
