@@ -35,7 +35,7 @@ pub struct StoreConfig {
     pub merge_bytes: u64,
     /// Rows that a merge may produce.
     pub merge_rows: u64,
-    /// Uncompressed bytes that a merge may hold in memory.
+    /// Bytes of rows in memory that a merge may take; while it puts them together it holds them twice.
     pub merge_memory: u64,
     /// Time that a merged segment may span, so that retention by age stays sharp.
     pub merge_span: Duration,

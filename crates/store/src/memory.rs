@@ -100,7 +100,7 @@ pub(crate) fn conform(table: Table, want: &SchemaRef, batch: RecordBatch) -> Res
 
 /// Bytes of the rows themselves. Batches from the wire share one buffer among all columns, which
 /// the arrays' own sizes would count once for each.
-fn memory(batch: &RecordBatch) -> usize {
+pub(crate) fn memory(batch: &RecordBatch) -> usize {
     batch
         .columns()
         .iter()

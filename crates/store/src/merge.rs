@@ -115,9 +115,9 @@ fn pick(segments: &[Arc<Segment>], config: &StoreConfig) -> Option<Vec<Arc<Segme
                 covered = joined;
                 run.push(Arc::clone(s));
             }
-            // Fewer than a full run are worth it only when a limit was reached by bytes, which
+            // Fewer than a full run are worth it only when a limit of size was reached, which
             // makes a segment that is large enough to be left alone.
-            let large = bytes > config.merge_bytes || rows > config.merge_rows;
+            let large = bytes > config.merge_bytes || rows > config.merge_rows || raw > config.merge_memory;
             if run.len() == fan_in || (large && run.len() >= 2) {
                 return Some(run);
             }

@@ -30,7 +30,7 @@ pub(crate) struct SegmentMeta {
     pub(crate) rows: u64,
     /// Bytes on disk.
     pub(crate) bytes: u64,
-    /// Bytes before encoding and compression.
+    /// Bytes of its rows in memory, where a value that a file holds once may stand many times.
     pub(crate) raw_bytes: u64,
     /// What its rows span.
     #[serde(flatten)]

@@ -9,7 +9,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use remora_model::{Protocol, Table, field};
@@ -23,6 +23,10 @@ const PAGE_ROWS: usize = 8_192;
 /// Columns with Bloom filters: those that are looked up by one exact value among many.
 const BLOOM: [remora_model::FieldId; 6] =
     [field::ID, field::FLOW_ID, field::HOST, field::PATH, field::TRACE_ID, field::REDIS_KEY];
+
+/// Columns whose values are all different and lie close together: a dictionary would cost hashing
+/// and room, differences cost neither.
+const SEQUENCES: [remora_model::FieldId; 4] = [field::ID, field::TS, field::REQUEST_POS, field::RESPONSE_POS];
 
 /// Below this a row group is read as fast as its Bloom filters.
 const BLOOM_MIN_ROWS: usize = 1_024;
@@ -51,7 +55,7 @@ pub(crate) fn write(
         _ = std::fs::remove_file(&temporary);
         e
     };
-    let raw_bytes = write_file(&temporary, &rows, &sorted, row_group_rows).map_err(cleanup)?;
+    write_file(&temporary, &rows, &sorted, row_group_rows).map_err(cleanup)?;
     std::fs::rename(&temporary, &path)
         .map_err(|source| cleanup(Error::Io { action: "rename", path: temporary.clone(), source }))?;
     let bytes = std::fs::metadata(&path)
@@ -64,7 +68,7 @@ pub(crate) fn write(
         level,
         rows: rows.num_rows() as u64,
         bytes,
-        raw_bytes,
+        raw_bytes: crate::memory::memory(&rows) as u64,
         span: Span::of(&rows),
     };
     Segment::new(dir, meta).ok_or_else(|| internal(&"calls without a protocol"))
@@ -87,8 +91,7 @@ fn newest_first(rows: &RecordBatch) -> Result<UInt32Array, arrow::error::ArrowEr
     lexsort_to_indices(&keys, None)
 }
 
-/// Returns the bytes before encoding.
-fn write_file(path: &Path, rows: &RecordBatch, order: &UInt32Array, row_group_rows: usize) -> Result<u64> {
+fn write_file(path: &Path, rows: &RecordBatch, order: &UInt32Array, row_group_rows: usize) -> Result<()> {
     let fault = Fault::default();
     let failed = |action: &'static str, e: &dyn std::fmt::Display| match fault.take() {
         Some(source) => Error::Io { action, path: path.to_owned(), source },
@@ -106,16 +109,14 @@ fn write_file(path: &Path, rows: &RecordBatch, order: &UInt32Array, row_group_ro
         let sorted = take_record_batch(rows, &part).map_err(|e| failed("sort", &e))?;
         writer.write(&sorted).map_err(|e| failed("write", &e))?;
     }
-    let metadata = writer.finish().map_err(|e| failed("write", &e))?;
-    let raw: i64 = metadata.row_groups().iter().map(|g| g.total_byte_size()).sum();
+    writer.finish().map_err(|e| failed("write", &e))?;
     let output = writer.inner_mut();
     output.flush().map_err(|e| failed("write", &e))?;
     output.inner.get_ref().sync_all().map_err(|source| Error::Io {
         action: "sync",
         path: path.to_owned(),
         source,
-    })?;
-    Ok(u64::try_from(raw).unwrap_or(0))
+    })
 }
 
 fn properties(rows: &RecordBatch, row_group_rows: usize) -> WriterProperties {
@@ -131,6 +132,11 @@ fn properties(rows: &RecordBatch, row_group_rows: usize) -> WriterProperties {
         .set_column_index_truncate_length(Some(64));
     for f in rows.schema_ref().fields() {
         let path = ColumnPath::from(vec![f.name().clone()]);
+        if SEQUENCES.iter().any(|id| id.def().name == f.name()) {
+            p = p
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+        }
         if f.data_type() == &DataType::Binary {
             // Bodies hardly ever repeat, and their first bytes prune nothing.
             p = p
