@@ -2,6 +2,7 @@
 
 mod column;
 mod dictionary;
+mod values;
 
 use std::sync::Arc;
 
@@ -88,19 +89,19 @@ impl BatchSet {
         let Some(b) = self.calls.get_mut(call.protocol as usize) else { return };
         b.int(field::ID, id.0);
         b.time(field::TS, call.ts);
-        b.str(field::PROTOCOL, call.protocol.name());
-        b.str(field::TRANSPORT, call.transport.name());
+        b.name(field::PROTOCOL, call.protocol.name());
+        b.name(field::TRANSPORT, call.transport.name());
         b.endpoints(call.client, call.server);
         b.sides(sides);
         b.str(field::NODE_NAME, &self.node);
         b.int(field::FLOW_ID, call.flow.0);
-        b.str(field::CAPTURE_SOURCE, call.source.name());
+        b.name(field::CAPTURE_SOURCE, call.source.name());
         b.int_opt(field::ELAPSED_TIME, call.elapsed_us);
         b.int_opt(field::TTLB, call.ttlb_us);
         b.set(field::FAILED, ValueRef::Bool(call.failed));
         b.set(field::CLIENT_ERROR, ValueRef::Bool(call.client_error));
         if let Some(why) = call.incomplete {
-            b.str(field::INCOMPLETE, why.name());
+            b.name(field::INCOMPLETE, why.name());
         }
         b.int_opt(field::REQUEST_BYTES, call.request_bytes);
         b.int_opt(field::RESPONSE_BYTES, call.response_bytes);
@@ -117,15 +118,15 @@ impl BatchSet {
         let b = &mut self.flows;
         b.time(field::TS, flow.last_seen);
         b.time(field::FIRST_SEEN, flow.first_seen);
-        b.str(field::TRANSPORT, flow.transport.name());
+        b.name(field::TRANSPORT, flow.transport.name());
         b.endpoints(flow.client, flow.server);
         b.sides(sides);
         b.str(field::NODE_NAME, &self.node);
         b.int(field::FLOW_ID, flow.flow.0);
-        b.str(field::CAPTURE_SOURCE, flow.source.name());
-        b.str(field::CONN_STATE, flow.state.name());
+        b.name(field::CAPTURE_SOURCE, flow.source.name());
+        b.name(field::CONN_STATE, flow.state.name());
         if let Some(why) = flow.close_reason {
-            b.str(field::CLOSE_REASON, why.name());
+            b.name(field::CLOSE_REASON, why.name());
         }
         b.int(field::SRC_PACKETS, flow.client_packets);
         b.int(field::SRC_BYTES, flow.client_bytes);
@@ -204,6 +205,7 @@ impl RowBuilder {
         Self { schema, columns, slots, rows: 0, growth: 0 }
     }
 
+    #[inline]
     fn column(&mut self, id: FieldId) -> Option<&mut Column> {
         let slot = *self.slots.get(usize::from(id.0))?;
         let column = self.columns.get_mut(usize::from(slot))?;
@@ -227,8 +229,17 @@ impl RowBuilder {
         self.set(id, ValueRef::str(s));
     }
 
+    fn name(&mut self, id: FieldId, text: &'static str) {
+        if let Some(c) = self.column(id) {
+            self.growth += c.name(text);
+        }
+    }
+
+    #[inline]
     fn int(&mut self, id: FieldId, v: i64) {
-        self.set(id, ValueRef::Int(v));
+        if let Some(c) = self.column(id) {
+            self.growth += c.int(v);
+        }
     }
 
     fn int_opt(&mut self, id: FieldId, v: Option<i64>) {

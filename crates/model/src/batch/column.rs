@@ -1,186 +1,265 @@
-//! One column's builder.
+//! One column on its way to an array.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Int64Builder, ListBuilder, MapBuilder,
-    StringBuilder, TimestampNanosecondBuilder,
+    ArrayRef, BinaryArray, Int64Array, ListArray, MapArray, StructArray, TimestampNanosecondArray,
 };
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef, Fields};
 use arrow::error::ArrowError;
 
 use super::dictionary::DictionaryColumn;
+use super::values::{Bools, Bytes, Ends, Fixed};
 use crate::{Timestamp, ValueRef};
 
-enum Builder {
-    Bool(BooleanBuilder),
-    Int(Int64Builder),
-    Time(TimestampNanosecondBuilder),
+enum Kind {
+    Bool(Bools),
+    Int(Fixed<i64>),
+    Time(Fixed<i64>),
     Repeating(DictionaryColumn),
-    Text(StringBuilder),
-    Bytes(BinaryBuilder),
-    List(ListBuilder<StringBuilder>),
-    Map(MapBuilder<StringBuilder, StringBuilder>),
+    Text(Bytes),
+    Bytes(Bytes),
+    List(List),
+    Map(Box<Map>),
 }
 
-/// A builder of whichever type the column has. What appends a value returns the bytes that it
-/// added beyond the column's fixed part.
-pub(super) struct Column(Builder);
+struct List {
+    item: FieldRef,
+    items: Bytes,
+    count: usize,
+    ends: Ends,
+}
+
+struct Map {
+    entries: FieldRef,
+    fields: Fields,
+    keys: Bytes,
+    values: Bytes,
+    count: usize,
+    ends: Ends,
+}
+
+/// A column of whichever type. What appends a value returns the bytes that it added beyond the
+/// column's fixed part.
+pub(super) struct Column {
+    len: usize,
+    kind: Kind,
+}
 
 impl Column {
     pub(super) fn new(ty: &DataType) -> Self {
-        let builder = match ty {
-            DataType::Boolean => Builder::Bool(BooleanBuilder::new()),
-            DataType::Int64 => Builder::Int(Int64Builder::new()),
-            DataType::Timestamp(..) => Builder::Time(TimestampNanosecondBuilder::new()),
-            DataType::Dictionary(..) => Builder::Repeating(DictionaryColumn::new()),
-            DataType::Binary => Builder::Bytes(BinaryBuilder::new()),
-            DataType::List(..) => Builder::List(ListBuilder::new(StringBuilder::new())),
-            DataType::Map(..) => {
-                Builder::Map(MapBuilder::new(None, StringBuilder::new(), StringBuilder::new()))
+        let kind = match ty {
+            DataType::Boolean => Kind::Bool(Bools::new()),
+            DataType::Int64 => Kind::Int(Fixed::new()),
+            DataType::Timestamp(..) => Kind::Time(Fixed::new()),
+            DataType::Dictionary(..) => Kind::Repeating(DictionaryColumn::new()),
+            DataType::Binary => Kind::Bytes(Bytes::new()),
+            DataType::List(item) => {
+                Kind::List(List { item: Arc::clone(item), items: Bytes::new(), count: 0, ends: Ends::new() })
             }
-            _ => Builder::Text(StringBuilder::new()),
+            DataType::Map(entries, _) => Kind::Map(Box::new(Map {
+                entries: Arc::clone(entries),
+                fields: match entries.data_type() {
+                    DataType::Struct(fields) => fields.clone(),
+                    _ => Fields::empty(),
+                },
+                keys: Bytes::new(),
+                values: Bytes::new(),
+                count: 0,
+                ends: Ends::new(),
+            })),
+            _ => Kind::Text(Bytes::new()),
         };
-        Self(builder)
+        Self { len: 0, kind }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        match &self.0 {
-            Builder::Bool(b) => b.len(),
-            Builder::Int(b) => b.len(),
-            Builder::Time(b) => b.len(),
-            Builder::Repeating(b) => b.len(),
-            Builder::Text(b) => b.len(),
-            Builder::Bytes(b) => b.len(),
-            Builder::List(b) => b.len(),
-            Builder::Map(b) => b.len(),
-        }
+        self.len
     }
 
     /// Appends nulls until there are `rows` values.
+    #[inline]
     pub(super) fn pad(&mut self, rows: usize) {
-        let missing = rows.saturating_sub(self.len());
-        if missing == 0 {
-            return;
+        if self.len < rows {
+            self.nulls(rows - self.len);
+            self.len = rows;
         }
-        match &mut self.0 {
-            Builder::Bool(b) => b.append_nulls(missing),
-            Builder::Int(b) => b.append_nulls(missing),
-            Builder::Time(b) => b.append_nulls(missing),
-            Builder::Repeating(b) => b.nulls(missing),
-            Builder::Text(b) => b.append_nulls(missing),
-            Builder::Bytes(b) => b.append_nulls(missing),
-            Builder::List(b) => b.append_nulls(missing),
-            Builder::Map(b) => {
-                for _ in 0..missing {
-                    // Cannot fail: keys and values are always appended in pairs.
-                    _ = b.append(false);
-                }
-            }
+    }
+
+    #[cold]
+    fn nulls(&mut self, n: usize) {
+        match &mut self.kind {
+            Kind::Bool(c) => c.pad(n),
+            Kind::Int(c) | Kind::Time(c) => c.pad(n),
+            Kind::Repeating(c) => c.nulls(n),
+            Kind::Text(c) | Kind::Bytes(c) => c.pad(n),
+            Kind::List(c) => c.ends.pad(n),
+            Kind::Map(c) => c.ends.pad(n),
         }
     }
 
     pub(super) fn time(&mut self, t: Timestamp) {
-        match &mut self.0 {
-            Builder::Time(b) => b.append_value(t.nanos()),
+        match &mut self.kind {
+            Kind::Time(c) => {
+                c.push(t.nanos());
+                self.len += 1;
+            }
             _ => _ = self.mismatch(),
         }
     }
 
     pub(super) fn ip(&mut self, ip: IpAddr) -> usize {
-        match &mut self.0 {
-            Builder::Repeating(b) => b.append_ip(ip),
+        match &mut self.kind {
+            Kind::Repeating(c) => {
+                self.len += 1;
+                c.append_ip(ip)
+            }
             _ => self.mismatch(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn int(&mut self, v: i64) -> usize {
+        match &mut self.kind {
+            Kind::Int(c) => {
+                c.push(v);
+                self.len += 1;
+                0
+            }
+            _ => self.mismatch(),
+        }
+    }
+
+    /// A text that stays where it is for as long as the program runs.
+    #[inline]
+    pub(super) fn name(&mut self, text: &'static str) -> usize {
+        match &mut self.kind {
+            Kind::Repeating(c) => {
+                self.len += 1;
+                c.append_name(text)
+            }
+            _ => self.set(ValueRef::str(text)),
         }
     }
 
     pub(super) fn set(&mut self, value: ValueRef<'_>) -> usize {
-        match (&mut self.0, value) {
-            (Builder::Bool(b), ValueRef::Bool(v)) => {
-                b.append_value(v);
+        let growth = match (&mut self.kind, value) {
+            (Kind::Int(c), ValueRef::Int(v)) => {
+                c.push(v);
                 0
             }
-            (Builder::Int(b), ValueRef::Int(v)) => {
-                b.append_value(v);
+            (Kind::Repeating(c), ValueRef::Text(v)) => c.append(v),
+            (Kind::Text(c) | Kind::Bytes(c), ValueRef::Text(v)) if c.has_room(v.len()) => {
+                c.push(v);
+                v.len()
+            }
+            (Kind::Bool(c), ValueRef::Bool(v)) => {
+                c.push(v);
                 0
             }
-            (Builder::Repeating(b), ValueRef::Text(v)) => b.append(&text(v)),
-            (Builder::Text(b), ValueRef::Text(v)) => {
-                b.append_value(text(v));
-                v.len()
-            }
-            (Builder::Bytes(b), ValueRef::Text(v)) => {
-                b.append_value(v);
-                v.len()
-            }
-            (Builder::List(b), ValueRef::List(items)) => {
-                for item in items {
-                    b.values().append_value(text(item));
-                }
-                b.append(true);
-                items.iter().map(|item| item.len() + 4).sum()
-            }
-            (Builder::Map(b), ValueRef::Map(pairs)) => append_map(b, pairs),
-            _ => self.mismatch(),
-        }
+            (Kind::List(c), ValueRef::List(items)) if c.items.has_room(bytes_in(items)) => c.append(items),
+            (Kind::Map(c), ValueRef::Map(pairs)) if c.has_room(pairs) => c.append(pairs),
+            _ => return self.mismatch(),
+        };
+        self.len += 1;
+        growth
     }
 
-    /// A dissector gave a value of another type than the catalogue says: the field stays absent.
+    /// A dissector gave a value of another type than the catalogue says, or more than 2 GiB have
+    /// gathered in one column: the field stays absent.
+    #[cold]
     fn mismatch(&mut self) -> usize {
-        debug_assert!(false, "a value does not have the type of its field");
+        debug_assert!(false, "a value that does not fit its column");
         0
     }
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        Ok(match &mut self.0 {
-            Builder::Bool(b) => Arc::new(b.finish()),
-            Builder::Int(b) => Arc::new(b.finish()),
-            Builder::Time(b) => Arc::new(b.finish()),
-            Builder::Repeating(b) => b.finish()?,
-            Builder::Text(b) => Arc::new(b.finish()),
-            Builder::Bytes(b) => Arc::new(b.finish()),
-            Builder::List(b) => Arc::new(b.finish()),
-            Builder::Map(b) => Arc::new(b.finish()),
+        self.len = 0;
+        Ok(match &mut self.kind {
+            Kind::Bool(c) => Arc::new(c.finish()),
+            Kind::Int(c) => {
+                let (values, nulls) = c.take();
+                Arc::new(Int64Array::try_new(values, nulls)?)
+            }
+            Kind::Time(c) => {
+                let (values, nulls) = c.take();
+                Arc::new(TimestampNanosecondArray::try_new(values, nulls)?)
+            }
+            Kind::Repeating(c) => c.finish()?,
+            Kind::Text(c) => Arc::new(c.take_text()),
+            Kind::Bytes(c) => {
+                let (offsets, bytes, nulls) = c.take();
+                Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?)
+            }
+            Kind::List(c) => {
+                c.count = 0;
+                let (offsets, nulls) = c.ends.take();
+                let items = Arc::new(c.items.take_text());
+                Arc::new(ListArray::try_new(Arc::clone(&c.item), offsets, items, nulls)?)
+            }
+            Kind::Map(c) => {
+                c.count = 0;
+                let (offsets, nulls) = c.ends.take();
+                let columns: Vec<ArrayRef> =
+                    vec![Arc::new(c.keys.take_text()), Arc::new(c.values.take_text())];
+                let entries = StructArray::try_new(c.fields.clone(), columns, None)?;
+                Arc::new(MapArray::try_new(Arc::clone(&c.entries), offsets, entries, nulls, false)?)
+            }
         })
     }
 }
 
-fn text(bytes: &[u8]) -> Cow<'_, str> {
-    // `from_utf8` looks at eight bytes of ASCII at a time, `from_utf8_lossy` at one.
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(bytes),
+fn bytes_in(items: &[&[u8]]) -> usize {
+    items.iter().map(|item| item.len()).sum()
+}
+
+impl List {
+    fn append(&mut self, items: &[&[u8]]) -> usize {
+        for item in items {
+            self.items.push(item);
+        }
+        self.count += items.len();
+        self.ends.push(self.count);
+        bytes_in(items) + 4 * items.len()
     }
 }
 
-/// Appends pairs, a repeated key once with its values joined; the bytes added.
-fn append_map(b: &mut MapBuilder<StringBuilder, StringBuilder>, pairs: &[(&[u8], &[u8])]) -> usize {
-    let mut growth = 8;
-    let repeats = may_repeat(pairs);
-    for (i, &(key, value)) in pairs.iter().enumerate() {
-        if repeats && pairs[..i].iter().any(|&(k, _)| k == key) {
-            continue;
-        }
-        b.keys().append_value(text(key));
-        growth += key.len() + value.len() + 8;
-        let mut joined = text(value);
-        if repeats {
-            // RFC 9110 section 5.3; Cookie has a separator of its own (RFC 9113 section 8.2.3).
-            let separator = if key == b"cookie" { "; " } else { ", " };
-            for &(_, more) in pairs[i + 1..].iter().filter(|&&(k, _)| k == key) {
-                let whole = joined.to_mut();
-                whole.push_str(separator);
-                whole.push_str(&text(more));
-                growth += more.len() + separator.len();
-            }
-        }
-        b.values().append_value(joined);
+impl Map {
+    fn has_room(&self, pairs: &[(&[u8], &[u8])]) -> bool {
+        // Keys that repeat are joined by two bytes.
+        let (keys, values) =
+            pairs.iter().fold((0, 0), |(keys, values), (k, v)| (keys + k.len(), values + v.len() + 2));
+        self.keys.has_room(keys) && self.values.has_room(values)
     }
-    // Cannot fail: keys and values were appended in pairs.
-    _ = b.append(true);
-    growth
+
+    /// Appends pairs, a repeated key once with its values joined; the bytes added.
+    fn append(&mut self, pairs: &[(&[u8], &[u8])]) -> usize {
+        let mut growth = 8;
+        let repeats = may_repeat(pairs);
+        for (i, &(key, value)) in pairs.iter().enumerate() {
+            if repeats && pairs[..i].iter().any(|&(k, _)| k == key) {
+                continue;
+            }
+            self.keys.push(key);
+            self.values.extend(value);
+            growth += key.len() + value.len() + 8;
+            if repeats {
+                // RFC 9110 section 5.3; Cookie has a separator of its own (RFC 9113 section 8.2.3).
+                let separator: &[u8] = if key == b"cookie" { b"; " } else { b", " };
+                for &(_, more) in pairs[i + 1..].iter().filter(|&&(k, _)| k == key) {
+                    self.values.extend(separator);
+                    self.values.extend(more);
+                    growth += more.len() + separator.len();
+                }
+            }
+            self.values.end();
+            self.count += 1;
+        }
+        self.ends.push(self.count);
+        growth
+    }
 }
 
 /// False when no key can occur twice. Looks at a few bits of each key, so that the usual header

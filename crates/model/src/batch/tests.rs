@@ -132,6 +132,33 @@ fn dictionaries_start_anew_with_each_batch() {
     }
 }
 
+/// Text is checked when the array is made; what is not UTF-8 is replaced and nothing else changes.
+#[test]
+fn bytes_that_are_no_text_are_replaced_in_columns_of_every_kind() {
+    // The halves of an `ü` in two values are not one.
+    let urls: [&[u8]; 5] = [b"/a", b"/\xc3", b"\xbc/", b"/\xff", "/\u{fc}".as_bytes()];
+    let mut set = BatchSet::new("n1");
+    for (i, url) in urls.into_iter().enumerate() {
+        let headers = [(&b"a"[..], url)];
+        let fields = [
+            (field::URL, ValueRef::Text(url)),
+            (field::METHOD, ValueRef::Text(url)),
+            (field::REQUEST_HEADERS, ValueRef::Map(&headers)),
+        ];
+        let fields = if i == 2 { &fields[..0] } else { &fields[..] };
+        set.call(CallId(i as i64), &call(Protocol::Http, fields), &Sides::default());
+    }
+    let batch = set.take().unwrap().remove(0).batch;
+    let expected = [Some("/a"), Some("/\u{fffd}"), None, Some("/\u{fffd}"), Some("/\u{fc}")];
+    assert_eq!(texts(&batch, "url"), expected);
+    assert_eq!(texts(&batch, "method"), expected);
+    let methods = batch.column_by_name("method").unwrap().as_dictionary::<Int32Type>();
+    assert_eq!(methods.values().len(), 3);
+    let headers = batch.column_by_name("request.headers").unwrap().as_map();
+    let values: Vec<_> = headers.values().as_string::<i32>().iter().collect();
+    assert_eq!(values, [expected[0], expected[1], expected[3], expected[4]]);
+}
+
 #[test]
 fn coverage_rows_carry_the_node() {
     let mut set = BatchSet::new("n1");
