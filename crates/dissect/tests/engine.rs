@@ -76,6 +76,26 @@ fn a_hole_that_nobody_acknowledged_waits_longer() {
 }
 
 #[test]
+fn an_answer_waits_for_its_question_behind_many_holes() {
+    let mut lab = Lab::new();
+    lab.handshake();
+    // Every other question was lost, and all answers but the last.
+    for i in 1..=20 {
+        lab.c(101 + 20 * i, 501, ACK, b">question");
+    }
+    lab.s(701, 510, ACK, b"<answer");
+    let mut log = tape::take();
+    for _ in 0..40 {
+        lab.wait(Duration::from_millis(130));
+        lab.tick();
+        log.extend(tape::take());
+    }
+    let asked = log.iter().filter(|e| **e == data(Client, b">question")).count();
+    assert_eq!((asked, log.last()), (20, Some(&data(Server, b"<answer"))), "{log:?}");
+    lab.finish();
+}
+
+#[test]
 fn the_first_copy_of_overlapping_bytes_counts() {
     let mut lab = Lab::new();
     lab.handshake();

@@ -78,6 +78,10 @@ fn artifact(line: &str) -> Option<Binary> {
     })
 }
 
+/// The seed of the property tests. What lands must not depend on luck, so here they always draw
+/// the same cases; `cargo test` draws others each time, and the fuzz targets are for the rest.
+const PROPTEST_SEED: &str = "PROPTEST_RNG_SEED";
+
 impl Binary {
     /// `remora-dissect lib`, `remora-tests test capture`.
     pub(crate) fn title(&self) -> String {
@@ -101,6 +105,9 @@ impl Binary {
             .env("CARGO_MANIFEST_DIR", &self.dir)
             .env("CARGO_TARGET_DIR", product::target_dir())
             .env("REMORA_BIN", product::binary());
+        if std::env::var_os(PROPTEST_SEED).is_none() {
+            run = run.env(PROPTEST_SEED, "1");
+        }
         if self.is_live() {
             run = run.root();
         }

@@ -340,6 +340,14 @@ impl Flow {
         let b = high.expire(now, low.reach(), &bounds, &mut feed!(self, lent, 1));
         self.changed |= a || b;
         self.settle(now, lent);
+        let Some(tcp) = self.tcp.as_deref_mut() else { return };
+        let [low, high] = &mut tcp.sides;
+        let a = low.part(now, high.reach(), &bounds, &mut feed!(self, lent, 0));
+        let b = high.part(now, low.reach(), &bounds, &mut feed!(self, lent, 1));
+        if a || b {
+            self.changed = true;
+            self.settle(now, lent);
+        }
     }
 
     /// True while something waits for time to pass.

@@ -25,10 +25,15 @@ pub(super) struct Exchange {
     tunnel: bool,
     /// Requests sent behind the last one in the queue and not queued.
     unqueued: u32,
-    /// Some request was sent before the response to the one before it.
+    /// Some request was sent before the response to the one before it, and no byte had been lost.
     pipelined: bool,
     /// Responses may have been lost since the last one that was read.
     lost: bool,
+    /// Bytes of either side were lost at some time: what was read as a request since may be none,
+    /// and a request that waits may have been answered.
+    suspicious: bool,
+    /// When the response before began, the last one that was read.
+    answered: Timestamp,
     /// Responses reported without a request, and when the last of them began. A request sent
     /// before that and shown after it was answered by one of them.
     orphans: u32,
@@ -61,7 +66,8 @@ impl Exchange {
             self.orphans = 0;
             message.unqueued_before = std::mem::take(&mut self.unqueued);
             // In one segment with the request before it.
-            self.pipelined |= self.requests.back().is_some_and(|m| m.last == message.first && m.last.0 != 0);
+            let together = |m: &Box<Message>| m.last == message.first && m.last.0 != 0;
+            self.pipelined |= !self.suspicious && self.requests.back().is_some_and(together);
         }
         self.requests.push_back(message);
     }
@@ -96,9 +102,11 @@ impl Exchange {
     /// Brings the request that a response belongs to to the front of the queue. False when its
     /// request was not seen.
     fn pair(&mut self, first: Timestamp, cx: &mut Context<'_>) -> bool {
+        self.skip_answered(cx);
         if std::mem::take(&mut self.lost) {
             self.skip_unanswered(first, cx);
         }
+        self.answered = self.answered.max(first);
         let mut queue = self.requests.iter_mut();
         let Some(request) = queue.next() else {
             self.unqueued = self.unqueued.saturating_sub(1);
@@ -111,8 +119,20 @@ impl Exchange {
         if request.fate != Fate::Waiting || request.first > first {
             return false;
         }
-        self.pipelined |= queue.next().is_some_and(|next| next.first < first);
+        self.pipelined |= !self.suspicious && queue.next().is_some_and(|next| next.first < first);
         true
+    }
+
+    /// After bytes were lost: a client that does not pipeline has seen the answer to each request
+    /// that it sent before the response before this one. What waits from that time is no request,
+    /// but part of a body in which the next message was looked for, or its answer was lost.
+    fn skip_answered(&mut self, cx: &mut Context<'_>) {
+        if !self.suspicious || self.pipelined {
+            return;
+        }
+        while self.requests.front().is_some_and(|m| m.done && m.first < self.answered) {
+            self.report_unanswered(Incomplete::Gap, cx);
+        }
     }
 
     /// After bytes of the server were lost: the response belongs to the last request that was
@@ -147,7 +167,9 @@ impl Exchange {
                 m.body_size == 0 && m.head.facts.expects && first && refused && !self.interim
             }),
             Role::Server => {
-                !self.paired && self.response.as_ref().is_some_and(|m| m.end == m.start + m.head_size)
+                // The request may have been another one, and of another method.
+                let doubtful = !self.paired || self.requests.front().is_some_and(|m| m.found);
+                doubtful && self.response.as_ref().is_some_and(|m| m.end == m.start + m.head_size)
             }
         }
     }
@@ -244,6 +266,11 @@ impl Exchange {
             }
             request.give_back();
         }
+    }
+
+    /// Bytes of either side were lost.
+    pub(super) fn lost_bytes(&mut self) {
+        self.suspicious = true;
     }
 
     /// Bytes of the server were lost, and with them perhaps responses.

@@ -55,6 +55,8 @@ pub(super) struct Message {
 
     /// For a request: what became of it.
     pub(super) fate: Fate,
+    /// It was found behind lost bytes, and may be part of a body.
+    pub(super) found: bool,
     /// For a request: it has ended, whether all of it was seen or not.
     pub(super) done: bool,
     /// For a request: bytes of the server were lost while it waited.

@@ -101,6 +101,8 @@ struct Direction {
     skip: Option<u64>,
     /// A head was shown in part.
     half: bool,
+    /// The next head was found behind lost bytes.
+    found: bool,
 }
 
 /// The dissector of one connection.
@@ -129,6 +131,7 @@ impl Http {
         if faults.too_many {
             cx.problem(Problem::MessageTooLarge, raw.len() as u64);
         }
+        message.found = std::mem::take(&mut self.direction(role).found);
         message.start = cx.pos + at as u64;
         message.head_size = raw.len() as u64;
         message.end = message.start + message.head_size;
@@ -187,6 +190,7 @@ impl Http {
     /// The next message has to be looked for.
     fn lose(&mut self, role: Role, why: Problem, passed: u64) {
         self.direction(role).state = State::Lost(why, passed);
+        self.exchange.lost_bytes();
         if role == Role::Server {
             self.exchange.lost_responses();
         }
@@ -234,7 +238,9 @@ impl Http {
                     }
                     state = State::default();
                 }
-                self.direction(role).state = state;
+                let direction = self.direction(role);
+                direction.state = state;
+                direction.found = found.is_some();
                 found.is_some()
             }
             State::Head(scan) => {
@@ -382,7 +388,8 @@ impl Dissector for Http {
         let lost = cx.pos.saturating_add(len).saturating_sub(direction.pos).max(len);
         direction.pos = direction.pos.saturating_add(lost);
         direction.half = false;
-        match direction.state {
+        self.exchange.lost_bytes();
+        match self.direction(role).state {
             State::Opaque | State::Lost(..) => {}
             State::Head(_) => self.lose(role, Problem::Unsynced, 0),
             State::Body(_) => self.pass(role, lost, lost, cx),

@@ -78,6 +78,24 @@ fn a_lost_request_does_not_shift_the_others() {
 }
 
 #[test]
+fn a_message_in_a_body_behind_a_gap_does_not_shift_the_others() {
+    let upload = "POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n";
+    let mut flow = flow();
+    flow.at(1).client(upload).gap(Role::Client, 40).client(get("/no")).client("\r\n0\r\n\r\n");
+    flow.at(2).server(OK).at(3).client(get("/2")).at(4).server(OK).at(5).client(get("/3")).at(6).server(OK);
+    assert_eq!(summary(&flow), ["POST /1 200 gap", "GET /no - gap", "GET /2 200", "GET /3 200"]);
+}
+
+#[test]
+fn a_head_request_that_was_lost_costs_no_other_response() {
+    let mut flow = flow();
+    flow.at(1).client("HEAD / HT").gap(Role::Client, 4).client(get("/no"));
+    flow.at(2).server("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n").at(3).client(get("/2"));
+    flow.at(4).server(OK).close(Ending::Closed);
+    assert_eq!(summary(&flow)[1], "GET /2 200");
+}
+
+#[test]
 fn joins_in_the_middle_of_bodies() {
     let mut flow = flow();
     flow.gap(Role::Client, 1).gap(Role::Server, 1);

@@ -21,18 +21,38 @@ impl Assembler {
         }
     }
 
-    /// Gives up what has waited too long at `now`. True when something was handed on.
+    /// Gives up the holes that have waited too long at `now`. True when something was handed on.
     pub fn expire(&mut self, now: Timestamp, peer: Reach, bounds: &Bounds, out: &mut impl Receiver) -> bool {
-        let Some(since) = self.waiting else { return false };
-        let acked = self.hole_end().is_some_and(|_| self.acked_ahead() > 0);
-        let wait = if acked { bounds.gap_wait / ACKED_WAIT_FRACTION } else { bounds.gap_wait };
-        if now.0.abs_diff(since.0) < u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX) {
+        let mut moved = false;
+        while self.hole_end().is_some() {
+            let acked = self.acked_ahead() > 0;
+            let wait = if acked { bounds.gap_wait / ACKED_WAIT_FRACTION } else { bounds.gap_wait };
+            if !self.waited(now, wait) || !self.give_up(peer, out) {
+                break;
+            }
+            moved = true;
+            self.waiting = None;
+            self.settle(now);
+        }
+        self.settle(now);
+        moved
+    }
+
+    /// Hands on what has waited too long for nothing but the peer's stream. The peer's holes
+    /// are given up first: an answer that is shown before its question is taken for another's.
+    pub fn part(&mut self, now: Timestamp, peer: Reach, bounds: &Bounds, out: &mut impl Receiver) -> bool {
+        if self.hole_end().is_some() || !self.waited(now, bounds.gap_wait) {
             return false;
         }
         let moved = self.give_up(peer, out);
         self.waiting = None;
         self.settle(now);
         moved
+    }
+
+    fn waited(&self, now: Timestamp, wait: Duration) -> bool {
+        let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        self.waiting.is_some_and(|since| now.0.abs_diff(since.0) >= wait)
     }
 
     /// The interval at which [`expire`](Self::expire) is worth calling while
@@ -111,13 +131,13 @@ impl Assembler {
         self.next != before
     }
 
-    /// Notes since when something waits.
+    /// Notes since when something waits: a piece since it came.
     pub(super) fn settle(&mut self, now: Timestamp) {
         let waits = !self.ended && (!self.pieces.is_empty() || self.hole_end().is_some());
         if !waits {
             self.waiting = None;
         } else if self.waiting.is_none() {
-            self.waiting = Some(now);
+            self.waiting = Some(self.pieces.front().map_or(now, |p| p.ts.min(now)));
         }
     }
 }
