@@ -83,11 +83,13 @@ pub struct Scratch {
     /// Head of the record.
     pub header: PacketHeader,
     /// Its bytes. The slack keeps the verifier content when a copy starts after the headers.
-    pub data: [u8; MAX_CAPTURE as usize + 1 + HEAD_LEN],
+    pub data: [u8; MAX_CAPTURE as usize + 1 + FIRST_LEN],
 }
 
-/// Bytes copied first, to find the headers in: IPv6, extension headers, TCP.
+/// Bytes in which the headers are looked for: IPv6, extension headers, TCP.
 pub const HEAD_LEN: usize = 192;
+/// Bytes copied first. Most packets with a small message are no longer, and are copied at once.
+pub const FIRST_LEN: usize = 512;
 
 /// Storage beside each socket that accepted sockets inherit (`BPF_F_CLONE`), which the definition
 /// in aya-ebpf does not offer.

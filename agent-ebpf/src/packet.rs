@@ -19,11 +19,11 @@ use crate::{
     flow,
     insn::{self, low17},
     maps::{
-        FLOWS, HAS_NETNS_COOKIE, HEAD_LEN, LOG, RING_STATES, RINGS, SCRATCH, SCRATCH_SLOTS, SETTINGS, SHUNTS,
+        FIRST_LEN, FLOWS, HAS_NETNS_COOKIE, HEAD_LEN, LOG, RING_STATES, RINGS, SCRATCH, SCRATCH_SLOTS, SETTINGS, SHUNTS,
         Scratch, count,
     },
     parse::{Failure, Headers, parse, protocol},
-    policy,
+    policy, socket,
 };
 
 /// Which hook runs.
@@ -50,6 +50,9 @@ impl At {
 /// A direction whose hook has been silent for this long is taken over by another hook: a route
 /// changed, or an address moved to another host.
 const TAKE_OVER_NS: u64 = 5_000_000_000;
+/// Packets after which a flow is taken to last: it costs something to note that the rest of its
+/// packets can be passed over at their receiver.
+const SPARED_AFTER: u64 = 8;
 /// Interface index of loopback, in every network namespace (LOOPBACK_IFINDEX, net/net_namespace.h).
 const LOOPBACK: u32 = 1;
 
@@ -58,6 +61,10 @@ const LOOPBACK: u32 = 1;
 pub fn handle(ctx: &SkBuffContext, at: At, l3: u32) {
     let len = ctx.len().saturating_sub(l3);
     let Some(settings) = SETTINGS.get(0) else { return };
+    if at == At::SocketIngress && socket::may_pass_over(ctx.skb.skb, settings.generation) {
+        count(Reason::Seen, len);
+        return;
+    }
     // SAFETY: a helper without arguments.
     let first = unsafe { bpf_get_smp_processor_id() } as u32 * SCRATCH_SLOTS;
     let mut slot = 0;
@@ -93,7 +100,7 @@ unsafe fn examine(
     scratch: *mut Scratch,
 ) -> (Reason, u32) {
     let scratch = unsafe { &mut *scratch };
-    let have = if len < HEAD_LEN as u32 { len } else { HEAD_LEN as u32 };
+    let have = if len < FIRST_LEN as u32 { len } else { FIRST_LEN as u32 };
     if have < 20 {
         return (Reason::Short, len);
     }
@@ -167,6 +174,9 @@ unsafe fn examine(
         flow.verdict = policy::judge(&key, flow, settings, h.fragment) as u8;
     }
     if let Some(reason) = left_out(at, flow.verdict, side) {
+        if reason == Reason::Seen {
+            spare(ctx, at, flow, h, settings);
+        }
         return (reason, h.total);
     }
     // The sender's packets are captured at one hook, the first that saw them, so that local
@@ -178,6 +188,7 @@ unsafe fn examine(
     };
     if side.hook != here {
         if side.hook != Hook::NONE && now.saturating_sub(side.last_ns) < TAKE_OVER_NS {
+            spare(ctx, at, flow, h, settings);
             return (Reason::Seen, h.total);
         }
         side.hook = here;
@@ -217,6 +228,20 @@ unsafe fn examine(
     };
     let total = h.total;
     (ship(ctx, l3, total, settings, scratch, flow.ring), total)
+}
+
+/// A packet of this flow reached its socket and had been seen where it was sent: those that follow
+/// need not be looked at, if both ends are connected here and their owners are known.
+#[inline(always)]
+fn spare(ctx: &SkBuffContext, at: At, flow: &FlowValue, h: &Headers, settings: &Settings) {
+    let both = flow.side[0].flags & flow.side[1].flags & side_flags::LOCAL != 0;
+    if at == At::SocketIngress
+        && both
+        && h.protocol == protocol::TCP
+        && flow.side[0].packets + flow.side[1].packets >= SPARED_AFTER
+    {
+        socket::pass_over(ctx.skb.skb, settings.generation);
+    }
 }
 
 /// The reason why the flow is not captured, if there is one. A packet that was left out at its
@@ -294,15 +319,15 @@ fn ship(
         count(Reason::Truncated, total - captured);
     }
     scratch.header.captured = captured;
-    if captured > HEAD_LEN as u32 {
+    if captured > FIRST_LEN as u32 {
         // At least one byte, which the verifier wants to see.
-        let rest = low17(u64::from(captured - HEAD_LEN as u32 - 1)) as u32 + 1;
-        // SAFETY: the buffer has room for HEAD_LEN + 0x20000 bytes.
+        let rest = low17(u64::from(captured - FIRST_LEN as u32 - 1)) as u32 + 1;
+        // SAFETY: the buffer has room for FIRST_LEN + 0x20000 bytes.
         let copied = unsafe {
             bpf_skb_load_bytes(
                 ctx.as_ptr(),
-                l3 + HEAD_LEN as u32,
-                scratch.data.as_mut_ptr().add(HEAD_LEN).cast(),
+                l3 + FIRST_LEN as u32,
+                scratch.data.as_mut_ptr().add(FIRST_LEN).cast(),
                 rest,
             )
         };

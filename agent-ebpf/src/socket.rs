@@ -2,7 +2,7 @@
 //! and inherited by the sockets that a listener accepts.
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
+    bindings::{__sk_buff, BPF_ANY, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
     helpers::{
         bpf_get_current_comm, bpf_get_current_pid_tgid,
         generated::{bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_sk_storage_get},
@@ -66,7 +66,7 @@ fn note(sk: *mut bpf_sock) {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: a helper without arguments.
     let cgroup_id = unsafe { bpf_get_current_cgroup_id() };
-    let mut owner = SocketOwner { tgid, pad: 0, cgroup_id };
+    let mut owner = SocketOwner { tgid, seen: 0, cgroup_id };
     // SAFETY: `sk` is the context's socket, the value is on the stack.
     let stored = unsafe {
         bpf_sk_storage_get(
@@ -91,4 +91,63 @@ fn note(sk: *mut bpf_sock) {
         comm: bpf_get_current_comm().unwrap_or_default(),
     };
     let _ = PROCESSES.insert(&tgid, &process, u64::from(BPF_ANY));
+}
+
+/// State of a connected TCP socket (BPF_TCP_ESTABLISHED, include/uapi/linux/bpf.h).
+const ESTABLISHED: u32 = 1;
+/// Packets that are passed over before one is looked at again: then it shows if the sender's hook
+/// has fallen silent, and who owns the flow now.
+const PASSED_OVER: u32 = 1_023;
+
+/// True when the packet on its way up to a socket is one of those that were seen where they were
+/// sent. All that it costs is a look at what is kept beside the socket.
+#[inline(always)]
+pub fn may_pass_over(skb: *mut __sk_buff, generation: u32) -> bool {
+    // SAFETY: `skb` is the program's context.
+    let sk = unsafe { (*skb).__bindgen_anon_2.sk };
+    if sk.is_null() {
+        return false;
+    }
+    // SAFETY: `sk` is the context's socket.
+    let owner = unsafe { bpf_sk_storage_get(SOCKET_OWNERS.as_ptr(), sk.cast(), core::ptr::null_mut(), 0) }
+        .cast::<SocketOwner>();
+    if owner.is_null() {
+        return false;
+    }
+    // SAFETY: a live storage value. Two CPUs that count at the same time count once.
+    unsafe {
+        let seen = (*owner).seen;
+        if seen & 0xffff == 0 || seen >> 16 != generation & 0xffff {
+            return false;
+        }
+        (*owner).seen = seen - 1;
+    }
+    true
+}
+
+/// Lets some packets pass that reach the socket, as long as the policy stays as it is.
+#[inline(always)]
+pub fn pass_over(skb: *mut __sk_buff, generation: u32) {
+    // SAFETY: `skb` is the program's context.
+    let sk = unsafe { (*skb).__bindgen_anon_2.sk };
+    // A listener's sockets inherit what is kept beside it, and see the packets of many.
+    // SAFETY: a field of the context's socket.
+    if sk.is_null() || unsafe { (*sk).state } != ESTABLISHED {
+        return;
+    }
+    let mut unknown = SocketOwner { tgid: 0, seen: 0, cgroup_id: 0 };
+    // SAFETY: `sk` is the context's socket, the value is on the stack.
+    let owner = unsafe {
+        bpf_sk_storage_get(
+            SOCKET_OWNERS.as_ptr(),
+            sk.cast(),
+            (&raw mut unknown).cast(),
+            u64::from(BPF_SK_STORAGE_GET_F_CREATE),
+        )
+    }
+    .cast::<SocketOwner>();
+    if !owner.is_null() {
+        // SAFETY: a live storage value.
+        unsafe { (*owner).seen = (generation & 0xffff) << 16 | PASSED_OVER };
+    }
 }

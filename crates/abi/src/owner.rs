@@ -10,8 +10,9 @@ pub const COMM_LEN: usize = 16;
 pub struct SocketOwner {
     /// Process (thread group) that created, bound or connected the socket last.
     pub tgid: u32,
-    /// Always zero.
-    pub pad: u32,
+    /// How many packets that reach the socket may be passed over because they were seen where they
+    /// were sent, in bits 0..16, as long as the policy's generation ends in bits 16..32.
+    pub seen: u32,
     /// Its cgroup-v2 id at that time.
     pub cgroup_id: u64,
 }
