@@ -37,6 +37,7 @@ impl From<&ValueRef<'_>> for Value {
             ValueRef::Text(t) => Self::Text(t.to_vec()),
             ValueRef::List(l) => Self::List(l.iter().map(|t| t.to_vec()).collect()),
             ValueRef::Map(m) => Self::Map(m.iter().map(|(k, v)| (k.to_vec(), v.to_vec())).collect()),
+            ValueRef::Pairs(p) => Self::Map(p.iter().map(|(k, v)| (k.to_vec(), v.to_vec())).collect()),
         }
     }
 }

@@ -32,4 +32,4 @@ pub use flow::{CloseReason, FlowRow, FlowState};
 pub use protocol::{Protocol, Transport};
 pub use table::Table;
 pub use time::Timestamp;
-pub use value::ValueRef;
+pub use value::{Pairs, Span, ValueRef};

@@ -58,7 +58,8 @@ pub(super) fn decode(
     // A content coding is applied before a transfer coding, and each list is in the order of
     // application (RFC 9110 section 8.4, RFC 9112 section 6.1).
     for name in [b"content-encoding".as_slice(), b"transfer-encoding"] {
-        let codings = head.fields().filter(|(field, _)| *field == name).flat_map(|(_, value)| list(value));
+        let codings =
+            head.fields().iter().filter(|(field, _)| *field == name).flat_map(|(_, value)| list(value));
         for coding in codings {
             if coding.eq_ignore_ascii_case(b"identity") || coding.eq_ignore_ascii_case(b"chunked") {
                 continue;

@@ -1,6 +1,6 @@
 //! What the fields of a head say about its message.
 
-use super::head::Span;
+use remora_model::Span;
 
 /// What Content-Length says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

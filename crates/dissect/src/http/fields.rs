@@ -9,9 +9,6 @@ use super::target::{self, Target};
 use super::trace;
 use crate::{Context, Problem};
 
-/// Headers of a message that are listed without an allocation.
-const FEW: usize = 32;
-
 /// A body as it is reported.
 struct Body {
     /// In place of the message's own bytes.
@@ -114,22 +111,6 @@ fn int(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Headers as pairs: in `few` where they fit, else in `many`.
-fn pairs<'a, 'b>(
-    message: &'a Message,
-    few: &'b mut [(&'a [u8], &'a [u8]); FEW],
-    many: &'b mut Vec<(&'a [u8], &'a [u8])>,
-) -> &'b [(&'a [u8], &'a [u8])] {
-    let fields = message.head.fields();
-    let len = fields.len();
-    if len > FEW {
-        many.extend(fields);
-        return many;
-    }
-    few.iter_mut().zip(fields).for_each(|(slot, field)| *slot = field);
-    few.get(..len).unwrap_or_default()
-}
-
 /// The media type of a Content-Type header: no parameters, lower case.
 fn media_type<'a>(value: &'a [u8], lower: &'a mut [u8; 128]) -> &'a [u8] {
     let end = memchr::memchr(b';', value).unwrap_or(value.len());
@@ -155,9 +136,6 @@ pub(super) fn report(
     let Some(leading) = request.or(response) else { return };
     let request_body = request.map(|m| Body::of(m, cx));
     let response_body = response.map(|m| Body::of(m, cx));
-    let empty: (&[u8], &[u8]) = (b"", b"");
-    let (mut request_few, mut request_many) = ([empty; FEW], Vec::new());
-    let (mut response_few, mut response_many) = ([empty; FEW], Vec::new());
     let mut lower = [0; 128];
 
     let mut fields = Fields::new();
@@ -172,8 +150,7 @@ pub(super) fn report(
         fields.text(f::HOST, host);
         fields.text(f::USER_AGENT, head.at(head.facts.user_agent));
         fields.sizes(&REQUEST, message);
-        let headers = pairs(message, &mut request_few, &mut request_many);
-        fields.push(REQUEST.headers, ValueRef::Map(headers));
+        fields.push(REQUEST.headers, ValueRef::Pairs(head.fields()));
     }
     if let (Some(message), Some(body)) = (request, &request_body) {
         fields.text(REQUEST.body, body.bytes(message));
@@ -183,8 +160,7 @@ pub(super) fn report(
     if let Some(message) = response {
         fields.push(f::STATUS_CODE, ValueRef::Int(i64::from(status)));
         fields.sizes(&RESPONSE, message);
-        let headers = pairs(message, &mut response_few, &mut response_many);
-        fields.push(RESPONSE.headers, ValueRef::Map(headers));
+        fields.push(RESPONSE.headers, ValueRef::Pairs(message.head.fields()));
     }
     if let (Some(message), Some(body)) = (response, &response_body) {
         fields.text(RESPONSE.body, body.bytes(message));

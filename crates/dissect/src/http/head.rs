@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Request, Response};
+use remora_model::{Pairs, Span};
 
 use super::facts::Facts;
 use super::start;
@@ -12,36 +13,19 @@ use crate::Role;
 const MAX_FIELDS: usize = 1_024;
 
 /// A range of [`Head::bytes`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span {
-    start: u32,
-    len: u32,
+fn span(start: usize, end: usize) -> Span {
+    // Heads are far below 4 GiB (see `Http::head_limit`).
+    Span { start: start as u32, len: end.saturating_sub(start) as u32 }
 }
 
-impl Span {
-    fn new(start: usize, end: usize) -> Self {
-        // Heads are far below 4 GiB (see `Http::head_limit`).
-        Self { start: start as u32, len: end.saturating_sub(start) as u32 }
-    }
-
-    /// Where `part`, a slice of `whole`, lies in it.
-    fn of(whole: &[u8], part: &[u8]) -> Self {
-        let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-        Self::new(start, start + part.len())
-    }
-
-    /// True for what is absent.
-    pub(super) fn is_empty(self) -> bool {
-        self.len == 0
-    }
+/// Where `part`, a slice of `whole`, lies in it.
+fn span_of(whole: &[u8], part: &[u8]) -> Span {
+    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+    span(start, start + part.len())
 }
 
-/// One header or trailer field. The name is in lower case.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
-    pub(super) name: Span,
-    pub(super) value: Span,
-}
+/// Name and value of a header or trailer field. The name is in lower case.
+type Field = [Span; 2];
 
 /// A head, with trailers behind it once they have arrived. Reused from message to message.
 #[derive(Debug, Default)]
@@ -73,13 +57,12 @@ pub(super) struct NotAHead;
 impl Head {
     /// The bytes of a span.
     pub(super) fn at(&self, span: Span) -> &[u8] {
-        let start = span.start as usize;
-        self.bytes.get(start..start + span.len as usize).unwrap_or_default()
+        span.of(&self.bytes)
     }
 
     /// The fields in wire order, trailers last.
-    pub(super) fn fields(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|f| (self.at(f.name), self.at(f.value)))
+    pub(super) fn fields(&self) -> Pairs<'_> {
+        Pairs { text: &self.bytes, spans: &self.fields }
     }
 
     /// Bytes of memory behind it.
@@ -98,20 +81,28 @@ impl Head {
         self.facts = Facts::default();
     }
 
+    /// Reads the head at the front of `bytes`, if all of it is there and it follows the grammar;
+    /// gives its length. Most heads arrive like that, and are looked through once.
+    pub(super) fn read_at_once(&mut self, role: Role, bytes: &[u8]) -> Option<usize> {
+        self.clear();
+        let len = self.strict::<48>(role, bytes)?;
+        self.bytes.extend_from_slice(bytes.get(..len)?);
+        self.note_facts();
+        Some(len)
+    }
+
     /// Reads a whole head, the empty line included. `folded` says that a line begins with white
     /// space, which continues the line before it (obs-fold, RFC 9112 section 5.2).
     pub(super) fn read(&mut self, role: Role, raw: &[u8], folded: bool) -> Result<Faults, NotAHead> {
         self.clear();
-        self.bytes.extend_from_slice(raw);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.extend_from_slice(raw);
         if folded {
-            unfold(&mut self.bytes, 0);
+            unfold(&mut bytes, 0);
         }
-        let faults = if self.strict::<40>(role) || self.strict::<256>(role) {
-            Faults::default()
-        } else {
-            self.lenient(role)?
-        };
-        self.lower_names(0);
+        let strict = self.strict::<256>(role, &bytes).is_some();
+        self.bytes = bytes;
+        let faults = if strict { Faults::default() } else { self.lenient(role)? };
         self.note_facts();
         Ok(faults)
     }
@@ -129,44 +120,38 @@ impl Head {
         faults
     }
 
-    /// Reads with httparse, which knows the grammar and is fast. False when the head has more
-    /// than `N` fields or does not follow the grammar.
-    fn strict<const N: usize>(&mut self, role: Role) -> bool {
+    /// Reads with httparse, which knows the grammar and is fast; gives the head's length. `None`
+    /// when it is not whole, has more than `N` fields or does not follow the grammar.
+    fn strict<const N: usize>(&mut self, role: Role, bytes: &[u8]) -> Option<usize> {
         let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; N];
         let config = ParserConfig::default();
-        let bytes = self.bytes.as_slice();
-        let headers: &[Header<'_>] = match role {
+        let (len, headers): (usize, &[Header<'_>]) = match role {
             Role::Client => {
                 let mut request = Request::new(&mut []);
-                match config.parse_request_with_uninit_headers(&mut request, bytes, &mut room) {
-                    Ok(httparse::Status::Complete(_)) => {}
-                    _ => return false,
-                }
-                let (Some(method), Some(target)) = (request.method, request.path) else { return false };
-                self.method = Span::of(bytes, method.as_bytes());
-                self.target = Span::of(bytes, target.as_bytes());
+                let len = match config.parse_request_with_uninit_headers(&mut request, bytes, &mut room) {
+                    Ok(httparse::Status::Complete(len)) => len,
+                    _ => return None,
+                };
+                self.method = span_of(bytes, request.method?.as_bytes());
+                self.target = span_of(bytes, request.path?.as_bytes());
                 let version = self.target.start as usize + self.target.len as usize + 1;
-                self.version = Span::new(version, version + start::VERSION_LEN);
-                request.headers
+                self.version = span(version, version + start::VERSION_LEN);
+                (len, request.headers)
             }
             Role::Server => {
                 let mut response = Response::new(&mut []);
-                match config.parse_response_with_uninit_headers(&mut response, bytes, &mut room) {
-                    Ok(httparse::Status::Complete(_)) => {}
-                    _ => return false,
-                }
-                let Some(status) = response.code else { return false };
-                self.status = status;
-                self.version = Span::new(0, start::VERSION_LEN);
-                response.headers
+                let len = match config.parse_response_with_uninit_headers(&mut response, bytes, &mut room) {
+                    Ok(httparse::Status::Complete(len)) => len,
+                    _ => return None,
+                };
+                self.status = response.code?;
+                self.version = span(0, start::VERSION_LEN);
+                (len, response.headers)
             }
         };
-        self.fields.extend(
-            headers
-                .iter()
-                .map(|h| Field { name: Span::of(bytes, h.name.as_bytes()), value: Span::of(bytes, h.value) }),
-        );
-        true
+        let field = |h: &Header<'_>| [span_of(bytes, h.name.as_bytes()), span_of(bytes, h.value)];
+        self.fields.extend(headers.iter().map(field));
+        Some(len)
     }
 
     /// Reads what real clients and servers send beside the grammar: spaces before the colon,
@@ -177,13 +162,13 @@ impl Head {
         match role {
             Role::Client => {
                 let line = start::request_line(&self.bytes).ok_or(NotAHead)?;
-                self.method = Span::new(line.method.start, line.method.end);
-                self.target = Span::new(line.target.start, line.target.end);
-                self.version = Span::new(line.version, line.version + start::VERSION_LEN);
+                self.method = span(line.method.start, line.method.end);
+                self.target = span(line.target.start, line.target.end);
+                self.version = span(line.version, line.version + start::VERSION_LEN);
             }
             Role::Server => {
                 self.status = start::status_line(&self.bytes).ok_or(NotAHead)?;
-                self.version = Span::new(0, start::VERSION_LEN);
+                self.version = span(0, start::VERSION_LEN);
             }
         }
         Ok(self.field_lines(line_end + 1))
@@ -209,9 +194,7 @@ impl Head {
             } else {
                 faults.malformed |= trimmed.len() != name.len();
                 let value = value.get(1..).unwrap_or_default().trim_ascii();
-                let field =
-                    Field { name: Span::of(&self.bytes, trimmed), value: Span::of(&self.bytes, value) };
-                self.fields.push(field);
+                self.fields.push([span_of(&self.bytes, trimmed), span_of(&self.bytes, value)]);
             }
             start += line_len + 1;
         }
@@ -219,37 +202,43 @@ impl Head {
     }
 
     fn lower_names(&mut self, first: usize) {
-        for field in self.fields.get(first..).unwrap_or_default() {
-            let start = field.name.start as usize;
-            if let Some(name) = self.bytes.get_mut(start..start + field.name.len as usize) {
-                name.make_ascii_lowercase();
-            }
+        for [name, _] in self.fields.get(first..).unwrap_or_default() {
+            lower(&mut self.bytes, *name);
         }
     }
 
+    /// Puts the names into lower case, and notes what is looked at more than once.
     fn note_facts(&mut self) {
         let mut facts = Facts::default();
-        for field in &self.fields {
-            let span = field.value;
-            let first = |old: Span| if old.is_empty() { span } else { old };
+        for &[name, span] in &self.fields {
+            lower(&mut self.bytes, name);
+            let value = span.of(&self.bytes);
+            let first = |old: Span| if old.len == 0 { span } else { old };
             // The length first: it decides most names with one comparison.
-            match (field.name.len, self.at(field.name)) {
+            match (name.len, name.of(&self.bytes)) {
                 (2, b"b3") => facts.b3 = first(facts.b3),
                 (4, b"host") => facts.host = first(facts.host),
-                (6, b"expect") => facts.expects |= self.at(span).eq_ignore_ascii_case(b"100-continue"),
+                (6, b"expect") => facts.expects |= value.eq_ignore_ascii_case(b"100-continue"),
                 (7, b"upgrade") => facts.upgrade = true,
                 (10, b"user-agent") => facts.user_agent = first(facts.user_agent),
                 (11, b"traceparent") => facts.traceparent = first(facts.traceparent),
                 (11, b"x-b3-spanid") => facts.b3_span = first(facts.b3_span),
                 (12, b"content-type") => facts.content_type = first(facts.content_type),
                 (12, b"x-b3-traceid") => facts.b3_trace = first(facts.b3_trace),
-                (14, b"content-length") => facts.note_length(self.at(span)),
+                (14, b"content-length") => facts.note_length(value),
                 (16, b"content-encoding") => facts.encoded = true,
-                (17, b"transfer-encoding") => facts.note_transfer(self.at(span)),
+                (17, b"transfer-encoding") => facts.note_transfer(value),
                 _ => {}
             }
         }
         self.facts = facts;
+    }
+}
+
+fn lower(bytes: &mut [u8], name: Span) {
+    let start = name.start as usize;
+    if let Some(name) = bytes.get_mut(start..start + name.len as usize) {
+        name.make_ascii_lowercase();
     }
 }
 
@@ -322,6 +311,7 @@ mod tests {
     fn value(head: &Head, name: &str) -> String {
         let values: Vec<_> = head
             .fields()
+            .iter()
             .filter(|(n, _)| *n == name.as_bytes())
             .map(|(_, v)| String::from_utf8_lossy(v).into_owned())
             .collect();
@@ -372,7 +362,7 @@ mod tests {
             raw.extend(b"\r\n");
             let mut head = Head::default();
             let faults = head.read(Role::Server, &raw, false).unwrap();
-            assert_eq!(head.fields().len(), n.min(MAX_FIELDS));
+            assert_eq!(head.fields().spans.len(), n.min(MAX_FIELDS));
             assert_eq!(faults.too_many, n > MAX_FIELDS);
             assert_eq!(head.status, 200);
         }

@@ -131,12 +131,30 @@ impl Http {
         if faults.too_many {
             cx.problem(Problem::MessageTooLarge, raw.len() as u64);
         }
+        self.begin(role, message, at, raw.len(), cx);
+        true
+    }
+
+    /// Reads the head at the front of `rest`, which begins at `at` of the shown bytes, if all of it
+    /// is there and nothing is wrong with it; gives its length.
+    fn on_whole_head(&mut self, role: Role, rest: &[u8], at: usize, cx: &mut Context<'_>) -> Option<usize> {
+        let mut message = Message::take();
+        let Some(len) = message.head.read_at_once(role, rest) else {
+            message.give_back();
+            return None;
+        };
+        self.begin(role, message, at, len, cx);
+        Some(len)
+    }
+
+    /// A message whose head of `len` bytes was read, and lies at `at` of the shown bytes.
+    fn begin(&mut self, role: Role, mut message: Box<Message>, at: usize, len: usize, cx: &mut Context<'_>) {
         message.found = std::mem::take(&mut self.direction(role).found);
         message.start = cx.pos + at as u64;
-        message.head_size = raw.len() as u64;
+        message.head_size = len as u64;
         message.end = message.start + message.head_size;
         message.first = cx.time_at(at);
-        message.last = cx.time_at(at + raw.len().saturating_sub(1));
+        message.last = cx.time_at(at + len.saturating_sub(1));
         let (framing, faulty) = match role {
             Role::Client => {
                 let framing = message.request_framing();
@@ -148,17 +166,17 @@ impl Http {
                     self.exchange.interim();
                     message.give_back();
                     self.direction(role).state = State::default();
-                    return true;
+                    return;
                 }
                 _ => self.exchange.response(message, cx),
             },
         };
         if faulty {
-            cx.problem(Problem::Malformed, raw.len() as u64);
+            cx.problem(Problem::Malformed, len as u64);
         }
         if role == Role::Server && self.exchange.is_tunnel() {
             self.tunnel(cx);
-            return true;
+            return;
         }
         match Body::start(framing) {
             Some(body) => self.direction(role).state = State::Body(body),
@@ -175,7 +193,6 @@ impl Http {
                 self.exchange.finish(role, true, cx);
             }
         }
-        true
     }
 
     /// HTTP has ended on this connection, in both directions.
@@ -252,6 +269,12 @@ impl Http {
                 let rest = bytes.get(*at..).unwrap_or_default();
                 if rest.is_empty() {
                     return false;
+                }
+                if scan.is_new()
+                    && let Some(end) = self.on_whole_head(role, rest, *at, cx)
+                {
+                    *at += end;
+                    return true;
                 }
                 if let Some(end) = scan.find_end(rest) {
                     let raw = rest.get(..end).unwrap_or_default();

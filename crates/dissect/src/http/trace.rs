@@ -12,7 +12,9 @@ pub(super) fn ids(head: &Head) -> Ids<'_> {
     if let Some(ids) = traceparent(head.at(facts.traceparent)) {
         return ids;
     }
-    if let Some(ids) = b3(head.at(facts.b3)) {
+    if facts.b3.len > 0
+        && let Some(ids) = b3(head.at(facts.b3))
+    {
         return ids;
     }
     let trace = Some(head.at(facts.b3_trace)).filter(|t| is_id(t, 16) || is_id(t, 32));
@@ -20,12 +22,14 @@ pub(super) fn ids(head: &Head) -> Ids<'_> {
     (trace.unwrap_or_default(), span.unwrap_or_default())
 }
 
-/// `version-traceid-parentid-flags` (W3C Trace Context section 3.2).
+/// `version-traceid-parentid-flags` (W3C Trace Context section 3.2), and whatever a later version
+/// adds behind it.
 fn traceparent(value: &[u8]) -> Option<Ids<'_>> {
-    let mut parts = value.split(|&b| b == b'-');
-    let version = parts.next().filter(|v| v.len() == 2 && is_hex(v) && !v.eq_ignore_ascii_case(b"ff"));
-    let (_, trace, span, _flags) = (version?, parts.next()?, parts.next()?, parts.next()?);
-    (is_id(trace, 32) && is_id(span, 16)).then_some((trace, span))
+    let head: &[u8; 53] = value.first_chunk()?;
+    let (version, trace, span) = (&head[..2], &head[3..35], &head[36..52]);
+    let parted = [head[2], head[35], head[52]] == [b'-'; 3];
+    let known = is_hex(version) && !version.eq_ignore_ascii_case(b"ff");
+    (parted && known && is_id(trace, 32) && is_id(span, 16)).then_some((trace, span))
 }
 
 /// `traceid-spanid[-sampled[-parent]]` (the B3 specification's single header). Only a sampling
@@ -37,7 +41,8 @@ fn b3(value: &[u8]) -> Option<Ids<'_>> {
 }
 
 fn is_hex(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_hexdigit)
+    // Without a way out on the first digit that is none, so that many are looked at in one step.
+    text.iter().fold(true, |all, b| all & b.is_ascii_hexdigit())
 }
 
 /// Hexadecimal, of that length, and not all zeros.

@@ -160,7 +160,10 @@ impl Column {
                 0
             }
             (Kind::List(c), ValueRef::List(items)) if c.items.has_room(bytes_in(items)) => c.append(items),
-            (Kind::Map(c), ValueRef::Map(pairs)) if c.has_room(pairs) => c.append(pairs),
+            (Kind::Map(c), ValueRef::Pairs(pairs)) if c.has_room(pairs.iter()) => c.append(pairs.iter()),
+            (Kind::Map(c), ValueRef::Map(pairs)) if c.has_room(pairs.iter().copied()) => {
+                c.append(pairs.iter().copied())
+            }
             _ => return self.mismatch(),
         };
         self.len += 1;
@@ -227,19 +230,19 @@ impl List {
 }
 
 impl Map {
-    fn has_room(&self, pairs: &[(&[u8], &[u8])]) -> bool {
-        // Keys that repeat are joined by two bytes.
+    fn has_room<'a>(&self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> bool {
+        // Values of keys that repeat are joined by two bytes.
         let (keys, values) =
-            pairs.iter().fold((0, 0), |(keys, values), (k, v)| (keys + k.len(), values + v.len() + 2));
+            pairs.fold((0, 0), |(keys, values), (k, v)| (keys + k.len(), values + v.len() + 2));
         self.keys.has_room(keys) && self.values.has_room(values)
     }
 
     /// Appends pairs, a repeated key once with its values joined; the bytes added.
-    fn append(&mut self, pairs: &[(&[u8], &[u8])]) -> usize {
+    fn append<'a>(&mut self, pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> usize {
         let mut growth = 8;
-        let repeats = may_repeat(pairs);
-        for (i, &(key, value)) in pairs.iter().enumerate() {
-            if repeats && pairs[..i].iter().any(|&(k, _)| k == key) {
+        let repeats = may_repeat(pairs.clone());
+        for (i, (key, value)) in pairs.clone().enumerate() {
+            if repeats && pairs.clone().take(i).any(|(k, _)| k == key) {
                 continue;
             }
             self.keys.push(key);
@@ -248,7 +251,7 @@ impl Map {
             if repeats {
                 // RFC 9110 section 5.3; Cookie has a separator of its own (RFC 9113 section 8.2.3).
                 let separator: &[u8] = if key == b"cookie" { b"; " } else { b", " };
-                for &(_, more) in pairs[i + 1..].iter().filter(|&&(k, _)| k == key) {
+                for (_, more) in pairs.clone().skip(i + 1).filter(|(k, _)| *k == key) {
                     self.values.extend(separator);
                     self.values.extend(more);
                     growth += more.len() + separator.len();
@@ -264,9 +267,9 @@ impl Map {
 
 /// False when no key can occur twice. Looks at a few bits of each key, so that the usual header
 /// block is judged without comparing every name with every other.
-fn may_repeat(pairs: &[(&[u8], &[u8])]) -> bool {
+fn may_repeat<'a>(mut pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> bool {
     let mut seen = 0u128;
-    pairs.iter().any(|(key, _)| {
+    pairs.any(|(key, _)| {
         let bytes = [
             key.len(),
             usize::from(key.first().copied().unwrap_or(0)),
