@@ -20,18 +20,6 @@ pub fn key(h: &Headers, netns: u32) -> (FlowKey, usize) {
     }
 }
 
-/// Spreads flows over rings and samples; the same for both directions.
-#[inline(always)]
-pub fn hash(key: &FlowKey) -> u32 {
-    const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut h = key.addr[0][0] ^ key.addr[1][0].rotate_left(32);
-    h = (h ^ key.addr[0][1]).wrapping_mul(K);
-    h = (h ^ h >> 29 ^ key.addr[1][1]).wrapping_mul(K);
-    let ports = u64::from(key.port[0]) << 48 | u64::from(key.port[1]) << 32 | u64::from(key.protocol_netns);
-    h = (h ^ h >> 32 ^ ports).wrapping_mul(K);
-    (h >> 32) as u32
-}
-
 /// Adds a flow; `template` is memory to build it in.
 #[inline(always)]
 pub fn create(key: &FlowKey, template: &mut FlowValue, now: u64, fragment: bool) -> Option<*mut FlowValue> {
@@ -39,7 +27,7 @@ pub fn create(key: &FlowKey, template: &mut FlowValue, now: u64, fragment: bool)
     template.side[0] = FlowSide::default();
     template.side[1] = FlowSide::default();
     // Fragments go to ring 0, where user space puts them together.
-    template.ring = if fragment { 0 } else { hash(key) % RING_COUNT.load().max(1) };
+    template.ring = if fragment { 0 } else { key.share(RING_COUNT.load()) };
     // When another CPU was quicker, its entry is the one.
     let _ = FLOWS.insert(key, &*template, u64::from(BPF_NOEXIST));
     FLOWS.get_ptr_mut(key)

@@ -19,8 +19,8 @@ use crate::{
     flow,
     insn::{self, low17},
     maps::{
-        FIRST_LEN, FLOWS, HAS_NETNS_COOKIE, HEAD_LEN, LOG, RING_STATES, RINGS, SCRATCH, SCRATCH_SLOTS, SETTINGS, SHUNTS,
-        Scratch, count,
+        FIRST_LEN, FLOWS, HAS_NETNS_COOKIE, HEAD_LEN, LOG, RING_STATES, RINGS, SCRATCH, SCRATCH_SLOTS,
+        SETTINGS, SHUNTS, Scratch, count,
     },
     parse::{Failure, Headers, parse, protocol},
     policy, socket,

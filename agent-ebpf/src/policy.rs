@@ -9,10 +9,7 @@ use remora_abi::{
     FlowKey, FlowSide, FlowValue, Match, Reason, Settings, SocketOwner, settings_flags, side_flags,
 };
 
-use crate::{
-    flow::hash,
-    maps::{CGROUPS, CIDRS4, CIDRS6, PORTS, SOCKET_OWNERS},
-};
+use crate::maps::{CGROUPS, CIDRS4, CIDRS6, PORTS, SOCKET_OWNERS};
 
 /// Cgroup levels that are looked at from the root down; kubepods paths have five or six.
 const CGROUP_LEVELS: i32 = 10;
@@ -84,7 +81,7 @@ pub fn judge(key: &FlowKey, flow: &FlowValue, settings: &Settings, fragment: boo
     {
         return Reason::Policy;
     }
-    if settings.sample > 1 && hash(key) % settings.sample != 0 {
+    if settings.sample > 1 && key.share(settings.sample) != 0 {
         return Reason::Sampled;
     }
     Reason::Captured

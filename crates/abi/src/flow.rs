@@ -24,6 +24,23 @@ impl FlowKey {
         self.protocol_netns >> 8
     }
 
+    /// Which of `shares` equal shares of all flows it falls into, counted from 0; the same for both
+    /// directions.
+    #[inline(always)]
+    pub const fn share(&self, shares: u32) -> u32 {
+        /// 2^64 by the golden ratio: multiplying by it carries every bit upwards (Fibonacci hashing).
+        const K: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut h = self.addr[0][0] ^ self.addr[1][0].rotate_left(32);
+        h = (h ^ self.addr[0][1]).wrapping_mul(K);
+        h = (h ^ h >> 29 ^ self.addr[1][1]).wrapping_mul(K);
+        let ports = (self.port[0] as u64) << 16 | self.port[1] as u64;
+        h = (h ^ h >> 32 ^ ports).wrapping_mul(K);
+        h = (h ^ h >> 29 ^ self.protocol_netns as u64).wrapping_mul(K);
+        // By the high bits, which depend on all others. The low ones would be those of the ports,
+        // and the ports that Linux gives to clients are all even or all odd.
+        (((h >> 32) * shares as u64) >> 32) as u32
+    }
+
     /// The address of a side in network order; `side` is 0 or 1.
     pub const fn address(&self, side: usize) -> [u8; 16] {
         let words = self.addr[side & 1];
@@ -178,3 +195,32 @@ impl Shunt {
 }
 
 const _: () = assert!(size_of::<Shunt>() == 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients on one host get ports of one parity, and ask one server.
+    #[test]
+    fn flows_are_shared_out_evenly() {
+        let host = |n: u8| [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, 10, 0, 0, n])];
+        for shares in [1, 2, 3, 4, 7, 16] {
+            for addr in [[host(1), host(1)], [host(1), host(2)]] {
+                for (fixed, step) in [(0, 1), (0, 2), (1, 2), (1, 4)] {
+                    let mut counts = [0_u32; 16];
+                    for n in 0..1_600_u16 {
+                        let mut port = [80, 32_768 + n * step];
+                        port.rotate_left(fixed);
+                        let key = FlowKey { addr, port, protocol_netns: 6 | 0x1234 << 8 };
+                        counts[key.share(shares) as usize] += 1;
+                    }
+                    let fair = 1_600 / shares;
+                    assert!(
+                        counts[..shares as usize].iter().all(|n| (fair / 2..=fair * 2).contains(n)),
+                        "{shares} shares, port {fixed} in steps of {step}: {counts:?}"
+                    );
+                }
+            }
+        }
+    }
+}
