@@ -66,8 +66,8 @@ impl Exchange {
             self.orphans = 0;
             message.unqueued_before = std::mem::take(&mut self.unqueued);
             // In one segment with the request before it.
-            let together = |m: &Box<Message>| m.last == message.first && m.last.0 != 0;
-            self.pipelined |= !self.suspicious && self.requests.back().is_some_and(together);
+            let together = |m: &Message| m.last == message.first && m.last.0 != 0;
+            self.pipelined |= !self.suspicious && self.requests.back().is_some_and(|m| together(m));
         }
         self.requests.push_back(message);
     }
