@@ -301,4 +301,4 @@ impl RowBuilder {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,7 @@
 //! Rows as JSON, the same everywhere: `-o ndjson`, REST and MCP.
 
+mod write;
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{
     DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampNanosecondType, UInt64Type,
@@ -8,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
+pub use self::write::Rows;
 use crate::Timestamp;
 
 /// One row as a JSON object: field names as keys, absent fields left out.

@@ -160,6 +160,18 @@ pub fn text(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Replaces what lays out text or hides in it, in the text that begins at `from`.
+pub fn make_visible(text: &mut Vec<u8>, from: usize) {
+    let new = text.get(from..).unwrap_or_default();
+    // Without a way out, so that many bytes are looked at in one step.
+    let plain = new.iter().fold(true, |all, b| all & matches!(b, b' '..=b'~'));
+    if !plain {
+        let shown = visible(&String::from_utf8_lossy(new));
+        text.truncate(from);
+        text.extend_from_slice(shown.as_bytes());
+    }
+}
+
 fn tsv_line(out: &mut impl io::Write, row: &Row, columns: &[String]) -> io::Result<()> {
     for (i, column) in columns.iter().enumerate() {
         if i > 0 {

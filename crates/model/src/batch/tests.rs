@@ -6,7 +6,7 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use super::*;
 use crate::{CaptureSource, FlowId, Incomplete, Transport};
 
-fn call<'a>(protocol: Protocol, fields: &'a [(FieldId, ValueRef<'a>)]) -> Call<'a> {
+pub(crate) fn call<'a>(protocol: Protocol, fields: &'a [(FieldId, ValueRef<'a>)]) -> Call<'a> {
     let ip = |last| std::net::IpAddr::from([127, 0, 0, last]);
     Call {
         protocol,

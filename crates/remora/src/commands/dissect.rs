@@ -2,25 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray as _, RecordBatch};
+use arrow::datatypes::Int64Type;
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::file::CaptureFile;
 use remora_dissect::{Limits, Problem, Sink};
 use remora_kfl::{Filter, Target};
 use remora_model::{
-    BatchSet, Call, CallId, CaptureSource, FieldId, FlowRow, Sides, Storage, Table, Timestamp, field, row,
+    BatchSet, Call, CallId, CaptureSource, FieldId, FlowRow, Sides, Storage, Table, Timestamp, ValueRef,
+    field, row,
 };
 
 use super::Usage;
 use crate::cli::{DissectArgs, Format};
-use crate::output::{self, Progress, Row, Stream};
+use crate::output::{self, Progress, Row};
 
-/// Calls gathered before they are printed, to bound memory on large files.
+/// Calls gathered before they are printed, and bytes of them, to bound memory on large files.
 const CHUNK: usize = 4_096;
+const CHUNK_BYTES: usize = 32 << 20;
+/// Text gathered before it is written.
+const WRITE: usize = 64 << 10;
 
 pub async fn run(args: DissectArgs) -> Result<()> {
     let target = if args.flows { Target::Flows } else { Target::Calls };
@@ -43,15 +48,22 @@ struct Printer<'a> {
     args: &'a DissectArgs,
     filter: Option<&'a Filter>,
     table: Table,
-    stream: Stream,
+    /// The line with the names of the columns has been printed.
+    headed: bool,
     /// Rows of a table are kept to the end, because its widths depend on all of them.
     kept: Vec<Row>,
     columns: Vec<String>,
     printed: u64,
 }
 
+/// Most fields of a call that are gone through to leave out those which are not shown; one with
+/// more keeps them all.
+const FIELDS: usize = 32;
+
 struct Collector {
     batches: BatchSet,
+    /// Which fields are looked at, by their ids. The others need not go into columns.
+    wanted: Vec<bool>,
     next_id: i64,
     flows: bool,
     problems: BTreeMap<Problem, (u64, u64)>,
@@ -60,9 +72,21 @@ struct Collector {
 impl Sink for Collector {
     fn call(&mut self, call: &Call<'_>) {
         self.next_id += 1;
-        if !self.flows {
-            self.batches.call(CallId(self.next_id), call, &Sides::default());
+        if self.flows {
+            return;
         }
+        let mut fields = [(field::ID, ValueRef::Bool(false)); FIELDS];
+        let mut wanted = call.fields;
+        if call.fields.len() <= FIELDS {
+            let is_wanted = |(id, _): &&(FieldId, _)| self.wanted.get(usize::from(id.0)) == Some(&true);
+            let mut n = 0;
+            for (slot, value) in fields.iter_mut().zip(call.fields.iter().filter(is_wanted)) {
+                *slot = *value;
+                n += 1;
+            }
+            wanted = &fields[..n];
+        }
+        self.batches.call(CallId(self.next_id), &Call { fields: wanted, ..*call }, &Sides::default());
     }
 
     fn flow(&mut self, flow: &FlowRow<'_>) {
@@ -85,7 +109,7 @@ fn dissect(args: &DissectArgs, filter: Option<&Filter>) -> Result<()> {
         args,
         filter,
         table: if args.flows { Table::Flows } else { Table::Calls },
-        stream: Stream::new(args.output, columns.clone()),
+        headed: false,
         kept: Vec::new(),
         columns,
         printed: 0,
@@ -94,6 +118,7 @@ fn dissect(args: &DissectArgs, filter: Option<&Filter>) -> Result<()> {
         Limits { payload: usize::try_from(args.payload_limit).unwrap_or(usize::MAX), ..Limits::default() };
     let mut collector = Collector {
         batches: BatchSet::new("file"),
+        wanted: field::CATALOGUE.iter().map(|d| filter.is_some() || printer.shows(d.name)).collect(),
         next_id: 0,
         flows: args.flows,
         problems: BTreeMap::new(),
@@ -148,7 +173,7 @@ fn read(
             Ok(None) => return Ok(None),
             Err(e) => return Ok(Some(e.to_string())),
         }
-        if collector.batches.rows() >= CHUNK {
+        if collector.batches.rows() >= CHUNK || collector.batches.bytes() >= CHUNK_BYTES {
             printer.take(collector)?;
             progress.at(file.offset());
         }
@@ -157,43 +182,86 @@ fn read(
 
 impl Printer<'_> {
     fn take(&mut self, collector: &mut Collector) -> Result<()> {
-        let mut rows: Vec<(i64, Row)> = Vec::new();
-        for b in collector.batches.take()? {
-            if b.table != self.table {
-                continue;
-            }
-            let batch = match self.filter {
+        let mut batches = Vec::new();
+        for b in collector.batches.take()?.into_iter().filter(|b| b.table == self.table) {
+            batches.push(match self.filter {
                 None => b.batch,
                 Some(filter) => remora_store::filter_batch(filter, &b.batch)?,
-            };
-            let shown = batch.project(&self.shown(&batch))?;
-            for i in 0..batch.num_rows() {
-                rows.push((order(&batch, i), row::to_json(&shown, i)));
-            }
+            });
         }
         // The batches are by protocol; what is printed is in the order in which it ended.
-        rows.sort_by_key(|(order, _)| *order);
-        self.printed += rows.len() as u64;
-        let rows = rows.into_iter().map(|(_, row)| row);
-        if self.args.output == Format::Table {
-            self.kept.extend(rows);
-        } else {
-            self.stream.rows(rows)?;
+        let mut rows: Vec<(i64, usize, usize)> = Vec::new();
+        for (n, batch) in batches.iter().enumerate() {
+            rows.extend(order(batch).into_iter().enumerate().map(|(row, order)| (order, n, row)));
         }
+        if !rows.is_sorted() {
+            rows.sort_unstable();
+        }
+        self.printed += rows.len() as u64;
+        let project = |batch: &RecordBatch| batch.project(&self.shown(batch));
+        let shown = batches.iter().map(project).collect::<Result<Vec<_>, _>>()?;
+        if self.args.output == Format::Table {
+            self.kept.extend(rows.into_iter().map(|(_, n, row)| row::to_json(&shown[n], row)));
+            return Ok(());
+        }
+        self.print(&shown, &rows)
+    }
+
+    /// Prints rows, of which each names its batch and its place in it.
+    fn print(&mut self, batches: &[RecordBatch], rows: &[(i64, usize, usize)]) -> Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let mut out = Vec::with_capacity(WRITE + (WRITE >> 2));
+        let tsv = self.args.output == Format::Tsv;
+        if tsv && !rows.is_empty() && !std::mem::replace(&mut self.headed, true) {
+            out.extend_from_slice(self.columns.join("\t").as_bytes());
+            out.push(b'\n');
+        }
+        let mut each: Vec<(row::Rows<'_>, Vec<Option<usize>>)> = Vec::new();
+        for batch in batches {
+            let rows = row::Rows::new(batch);
+            let find = |name: &String| batch.schema_ref().index_of(name).ok().and_then(|i| rows.find(i));
+            let places = self.columns.iter().map(find).collect();
+            each.push((rows, places));
+        }
+        for &(_, n, row) in rows {
+            let (rows, places) = &mut each[n];
+            if tsv {
+                for (i, place) in places.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b'\t');
+                    }
+                    if let Some(column) = *place {
+                        let from = out.len();
+                        rows.plain(column, row, &mut out);
+                        output::make_visible(&mut out, from);
+                    }
+                }
+            } else {
+                rows.json(row, &mut out);
+            }
+            out.push(b'\n');
+            if out.len() >= WRITE {
+                stdout.write_all(&out)?;
+                out.clear();
+            }
+        }
+        stdout.write_all(&out)?;
+        stdout.flush()?;
         Ok(())
     }
 
     /// The columns that are printed. The others need not be made into text: of a large file that
     /// would take longer than to dissect it.
     fn shown(&self, batch: &RecordBatch) -> Vec<usize> {
-        let is_shown = |name: &str| {
-            if self.args.output != Format::Ndjson || !self.args.fields.is_empty() {
-                return self.columns.iter().any(|column| column == name);
-            }
-            self.args.full || field::by_name(name).is_none_or(|d| d.storage != Storage::Late)
-        };
         let schema = batch.schema_ref();
-        (0..schema.fields().len()).filter(|i| is_shown(schema.field(*i).name())).collect()
+        (0..schema.fields().len()).filter(|i| self.shows(schema.field(*i).name())).collect()
+    }
+
+    fn shows(&self, name: &str) -> bool {
+        if self.args.output != Format::Ndjson || !self.args.fields.is_empty() {
+            return self.columns.iter().any(|column| column == name);
+        }
+        self.args.full || field::by_name(name).is_none_or(|d| d.storage != Storage::Late)
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -204,10 +272,13 @@ impl Printer<'_> {
     }
 }
 
-/// What rows are sorted by: the order of the calls' ids; for flows their own.
-fn order(batch: &RecordBatch, i: usize) -> i64 {
+/// What the rows of a batch are sorted by: the order of the calls' ids; for flows their own.
+fn order(batch: &RecordBatch) -> Vec<i64> {
     let column = batch.column_by_name("id").or_else(|| batch.column_by_name("flow_id"));
-    column.and_then(|c| row::value(c.as_ref(), i)).and_then(|v| v.as_i64()).unwrap_or(0)
+    match column.and_then(|c| c.as_primitive_opt::<Int64Type>()) {
+        Some(ids) => ids.iter().map(Option::unwrap_or_default).collect(),
+        None => vec![0; batch.num_rows()],
+    }
 }
 
 /// The columns of tables and TSV.
