@@ -35,7 +35,8 @@ pub struct StoreConfig {
     pub merge_bytes: u64,
     /// Rows that a merge may produce.
     pub merge_rows: u64,
-    /// Bytes of rows in memory that a merge may take; while it puts them together it holds them twice.
+    /// Bytes, as they are in memory, of the rows that a merge may read. Row groups of a quarter of
+    /// [`Self::row_group_rows`] and more are copied and do not count.
     pub merge_memory: u64,
     /// Time that a merged segment may span, so that retention by age stays sharp.
     pub merge_span: Duration,
@@ -82,7 +83,7 @@ impl StoreConfig {
             disk_full_keep: 64 << 20,
             merge_fan_in: 8,
             merge_bytes: 64 << 20,
-            merge_rows: 1_000_000,
+            merge_rows: 4_000_000,
             merge_memory: 256 << 20,
             merge_span: Duration::from_secs(6 * 3600),
             merge_cpu_percent: 25,

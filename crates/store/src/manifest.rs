@@ -1,8 +1,9 @@
 //! The manifest: which segments are live and which messages are durable, changed in one step.
 //!
-//! A change writes the whole manifest to `manifest.json.tmp`, syncs it, moves the old one to
-//! `manifest.previous.json`, renames the new one to `manifest.json` and syncs the directory. A
-//! crash anywhere leaves either the old or the new state.
+//! A change writes the whole manifest to `manifest.json.tmp`, syncs it, renames it to
+//! `manifest.json` and syncs the directory. A crash anywhere leaves either the old or the new
+//! state. Then the same is written to `manifest.copy.json`: when one of the two files is damaged
+//! later, the other still knows everything.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,7 +15,7 @@ use crate::segment::{SegmentMeta, sync_dir};
 use crate::{Error, Result, SourceId};
 
 const CURRENT: &str = "manifest.json";
-const PREVIOUS: &str = "manifest.previous.json";
+const COPY: &str = "manifest.copy.json";
 const TEMPORARY: &str = "manifest.json.tmp";
 
 /// Version of the format; a higher one is refused.
@@ -91,28 +92,24 @@ impl DeletedIds {
     }
 }
 
-/// Reads the manifest of `dir`: an empty one when there is none. The flag is true when the current
-/// one could not be read and the one before was taken.
+/// Reads the manifest of `dir`: an empty one when there is none. The flag is true when the manifest
+/// was gone or could not be read and its copy was taken, which a crash may have left one change
+/// behind.
 ///
 /// # Errors
 /// When a newer version wrote it, or neither can be read.
 pub(crate) fn load(dir: &Path) -> Result<(Manifest, bool)> {
-    let (current, previous) = (dir.join(CURRENT), dir.join(PREVIOUS));
+    let (current, copy) = (dir.join(CURRENT), dir.join(COPY));
     let reason = match read(&current)? {
         Read::Some(m) => return Ok((m, false)),
-        // Between the two renames of a commit only the previous one exists, and it is the truth.
-        Read::None => {
-            return match read(&previous)? {
-                Read::Some(m) => Ok((m, false)),
-                Read::None => Ok((Manifest::default(), false)),
-                Read::Damaged(reason) => Err(Error::Manifest { path: previous, reason }),
-            };
-        }
-        Read::Damaged(reason) => reason,
+        Read::None => None,
+        Read::Damaged(reason) => Some(reason),
     };
-    match read(&previous)? {
-        Read::Some(m) => Ok((m, true)),
-        Read::None | Read::Damaged(_) => Err(Error::Manifest { path: current, reason }),
+    match (read(&copy)?, reason) {
+        (Read::Some(m), _) => Ok((m, true)),
+        (Read::None, None) => Ok((Manifest::default(), false)),
+        (Read::Damaged(reason), None) => Err(Error::Manifest { path: copy, reason }),
+        (_, Some(reason)) => Err(Error::Manifest { path: current, reason }),
     }
 }
 
@@ -149,12 +146,14 @@ pub(crate) fn commit(dir: &Path, manifest: &Manifest) -> Result<()> {
     let mut file = File::create(&temporary).map_err(failed("create"))?;
     file.write_all(&text).map_err(failed("write"))?;
     file.sync_all().map_err(failed("sync"))?;
-    match fs::rename(dir.join(CURRENT), dir.join(PREVIOUS)) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("rename")(e)),
-        _ => {}
-    }
     fs::rename(&temporary, dir.join(CURRENT)).map_err(failed("rename"))?;
-    sync_dir(dir)
+    sync_dir(dir)?;
+    // What counts is done. A copy that cannot be written now is written with the next change; one
+    // that a crash tears is noticed when it is read.
+    if let Err(error) = fs::write(dir.join(COPY), &text) {
+        tracing::warn!(%error, "the copy of the manifest cannot be written");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -163,26 +162,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crash_between_the_renames_loses_nothing() {
+    fn a_crash_before_the_copy_loses_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Manifest { generation: 1, ..Manifest::default() };
-        commit(dir.path(), &first).unwrap();
+        assert_eq!(load(dir.path()).unwrap().0.generation, 0);
+        commit(dir.path(), &Manifest { generation: 1, ..Manifest::default() }).unwrap();
+        let copy = fs::read(dir.path().join(COPY)).unwrap();
         commit(dir.path(), &Manifest { generation: 2, ..Manifest::default() }).unwrap();
-        assert_eq!(load(dir.path()).unwrap().0.generation, 2);
-        fs::rename(dir.path().join(CURRENT), dir.path().join(PREVIOUS)).unwrap();
-        let (m, fallback) = load(dir.path()).unwrap();
-        assert_eq!((m.generation, fallback), (2, false));
+        for torn in [&copy[..], &copy[..copy.len() / 2], b""] {
+            fs::write(dir.path().join(COPY), torn).unwrap();
+            let (m, fallback) = load(dir.path()).unwrap();
+            assert_eq!((m.generation, fallback), (2, false));
+        }
     }
 
     #[test]
-    fn a_damaged_manifest_falls_back_and_two_are_an_error() {
+    fn a_damaged_or_missing_manifest_is_in_its_copy_and_two_damaged_ones_are_an_error() {
         let dir = tempfile::tempdir().unwrap();
         commit(dir.path(), &Manifest { generation: 1, ..Manifest::default() }).unwrap();
         commit(dir.path(), &Manifest { generation: 2, ..Manifest::default() }).unwrap();
         fs::write(dir.path().join(CURRENT), b"{\"version\":1,").unwrap();
         let (m, fallback) = load(dir.path()).unwrap();
-        assert_eq!((m.generation, fallback), (1, true));
-        fs::write(dir.path().join(PREVIOUS), b"").unwrap();
+        assert_eq!((m.generation, fallback), (2, true));
+        fs::remove_file(dir.path().join(CURRENT)).unwrap();
+        let (m, fallback) = load(dir.path()).unwrap();
+        assert_eq!((m.generation, fallback), (2, true));
+        fs::write(dir.path().join(COPY), b"").unwrap();
+        assert!(matches!(load(dir.path()), Err(Error::Manifest { .. })));
+        fs::write(dir.path().join(CURRENT), b"").unwrap();
         assert!(matches!(load(dir.path()), Err(Error::Manifest { .. })));
     }
 

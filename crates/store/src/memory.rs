@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch, new_null_array};
+use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
-use remora_model::{Protocol, Table, TableBatch, schema};
+use arrow::datatypes::{Schema, SchemaRef};
+use remora_model::{Protocol, Table, TableBatch};
 
 use crate::metrics::{Counters, add};
-use crate::segment::Span;
+use crate::segment::{self, Span};
 use crate::{Error, Result, SourceId};
 
 /// One appended batch.
@@ -34,7 +34,7 @@ pub(crate) struct Message {
 const MESSAGE_BYTES: usize = 256;
 
 impl Message {
-    /// Checks the batches and gives them the columns of this version's schema.
+    /// Checks the batches and leaves them the columns of this version's schema.
     pub(crate) fn new(
         source: &SourceId,
         seq: u64,
@@ -47,15 +47,11 @@ impl Message {
             if batch.num_rows() == 0 {
                 continue;
             }
-            let want = match (table, protocol) {
-                (Table::Calls, Some(p)) => schema::calls(p),
-                (Table::Flows, None) => schema::flows(),
-                (Table::Coverage, None) => schema::coverage(),
-                _ => {
-                    let reason = "calls need a protocol, and other tables have none".to_owned();
-                    return Err(Error::BadBatch { table: table.name(), reason });
-                }
-            };
+            if (table == Table::Calls) != protocol.is_some() {
+                let reason = "calls need a protocol, and other tables have none".to_owned();
+                return Err(Error::BadBatch { table: table.name(), reason });
+            }
+            let want = segment::schema_of((table, protocol));
             let (batch, unknown) = conform(table, &want, batch)?;
             add(&counters.unknown_columns, unknown);
             rows += batch.num_rows();
@@ -67,34 +63,30 @@ impl Message {
     }
 }
 
-/// Gives a batch of another version the columns of this one: what it lacks becomes null, what this
-/// version does not know is left out and counted.
+/// Gives the columns of a batch the order and types of this version's schema. What the batch lacks
+/// stays away and counts as null; what this version does not know is left out and counted.
 pub(crate) fn conform(table: Table, want: &SchemaRef, batch: RecordBatch) -> Result<(RecordBatch, usize)> {
     if batch.schema_ref() == want {
         return Ok((batch, 0));
     }
     let bad = |reason: String| Error::BadBatch { table: table.name(), reason };
-    let mut columns = Vec::with_capacity(want.fields().len());
-    let mut known = 0;
+    let (mut fields, mut columns) = (Vec::with_capacity(batch.num_columns()), Vec::new());
     for f in want.fields() {
         let column = match batch.column_by_name(f.name()) {
-            Some(c) if c.data_type() == f.data_type() => {
-                known += 1;
-                Arc::clone(c)
-            }
-            Some(c) => {
-                known += 1;
-                cast(c, f.data_type()).map_err(|e| bad(format!("column {}: {e}", f.name())))?
-            }
-            None => new_null_array(f.data_type(), batch.num_rows()),
+            Some(c) if c.data_type() == f.data_type() => Arc::clone(c),
+            Some(c) => cast(c, f.data_type()).map_err(|e| bad(format!("column {}: {e}", f.name())))?,
+            None if f.is_nullable() => continue,
+            None => return Err(bad(format!("column {} is missing", f.name()))),
         };
         if !f.is_nullable() && column.null_count() > 0 {
-            return Err(bad(format!("column {} is missing or has nulls", f.name())));
+            return Err(bad(format!("column {} has nulls", f.name())));
         }
+        fields.push(Arc::clone(f));
         columns.push(column);
     }
-    let unknown = batch.num_columns().saturating_sub(known);
-    let batch = RecordBatch::try_new(Arc::clone(want), columns).map_err(|e| bad(e.to_string()))?;
+    let unknown = batch.num_columns().saturating_sub(columns.len());
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(schema, columns).map_err(|e| bad(e.to_string()))?;
     Ok((batch, unknown))
 }
 

@@ -1,8 +1,9 @@
 //! The merging thread: from many small segments to few large ones, and retention.
 //!
 //! A seal every few seconds makes small files. Segments of one table, protocol and level that lie
-//! side by side in time are merged, a fixed number at a time, into one of the next level, so that
-//! every row is rewritten only a few times.
+//! side by side in time are merged, a fixed number at a time, into one of the next level. Row
+//! groups that are large enough are copied as they are, which costs next to nothing; the rows of
+//! small segments are read and written together, and there are few of them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,12 +11,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use remora_model::schema;
 use remora_model::{Protocol, Table};
 
 use crate::metrics::{Condition, add};
-use crate::segment::{self, Segment, sync_dir};
+use crate::segment::{self, Segment, Source, sync_dir};
 use crate::shared::{Edit, Shared};
 use crate::{Error, Result, StoreConfig, retention};
 
@@ -104,7 +105,8 @@ fn pick(segments: &[Arc<Segment>], config: &StoreConfig) -> Option<Vec<Arc<Segme
                 let joined = covered.with(s.meta.span);
                 bytes += s.meta.bytes;
                 rows += s.meta.rows;
-                raw += s.meta.raw_bytes;
+                // Only rows that are read take memory.
+                raw += if is_copied(s, config) { 0 } else { s.meta.raw_bytes };
                 if bytes > config.merge_bytes
                     || rows > config.merge_rows
                     || raw > config.merge_memory
@@ -126,19 +128,34 @@ fn pick(segments: &[Arc<Segment>], config: &StoreConfig) -> Option<Vec<Arc<Segme
     None
 }
 
+/// True of segments whose row groups are large enough to stay as they are.
+fn is_copied(segment: &Segment, config: &StoreConfig) -> bool {
+    segment.meta.rows >= config.row_group_rows.div_ceil(4) as u64
+}
+
 fn merge(shared: &Shared, run: Vec<Arc<Segment>>) -> Result<()> {
     let Some(first) = run.first() else { return Ok(()) };
     let (kind, level) = ((first.table, first.protocol), first.meta.level + 1);
-    let mut batches = Vec::new();
+    let want = segment::schema_of(kind);
+    let (mut sources, mut batches) = (Vec::new(), Vec::new());
     for s in &run {
-        read(s, &mut batches)?;
+        let source = if is_copied(s, &shared.config) { Source::open(s, &want)? } else { None };
+        match source {
+            Some(source) => sources.push(source),
+            None => read(s, &want, &mut batches)?,
+        }
     }
-    let (dir, row_group) = (&shared.config.dir, shared.config.row_group_rows);
-    let merged = segment::write(dir, shared.segment_number(), kind, level, &batches, row_group)?;
+    let place = shared.place(kind, level);
+    let merged = if sources.is_empty() {
+        segment::write(&place, &batches)?
+    } else {
+        segment::join(&place, &mut sources, &batches, &want)?
+    };
+    drop(batches);
     let before: u64 = run.iter().map(|s| s.meta.rows).sum();
     let (rows, bytes) = (merged.meta.rows, merged.meta.bytes);
     let problem = if rows == before {
-        sync_dir(dir).err()
+        sync_dir(&shared.config.dir).err()
     } else {
         Some(Error::Internal(format!("a merge of {before} rows gave {rows}")))
     };
@@ -156,19 +173,15 @@ fn merge(shared: &Shared, run: Vec<Arc<Segment>>) -> Result<()> {
 }
 
 /// Appends the segment's rows, with the columns of this version's schema.
-fn read(segment: &Segment, out: &mut Vec<RecordBatch>) -> Result<()> {
+fn read(segment: &Segment, want: &SchemaRef, out: &mut Vec<RecordBatch>) -> Result<()> {
     let damaged = |e: &dyn std::fmt::Display| Error::Damaged(format!("{}: {e}", segment.path().display()));
-    let want = match (segment.table, segment.protocol) {
-        (Table::Calls, Some(p)) => schema::calls(p),
-        (table, _) => schema::full(table),
-    };
     let file = File::open(segment.path()).map_err(|e| damaged(&e))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(|b| b.with_batch_size(65_536).build())
         .map_err(|e| damaged(&e))?;
     for batch in reader {
         let batch = batch.map_err(|e| damaged(&e))?;
-        out.push(crate::memory::conform(segment.table, &want, batch)?.0);
+        out.push(crate::memory::conform(segment.table, want, batch)?.0);
     }
     Ok(())
 }

@@ -119,11 +119,12 @@ counters! {
     orphans_removed,
     /// Segments in the manifest whose file was missing at opening.
     missing_segments,
-    /// Segments whose file was damaged at opening, set aside as `*.damaged`.
+    /// Segments whose file was damaged at opening, or that a damaged manifest left without an
+    /// owner; set aside as `*.damaged`.
     damaged_segments,
     /// Rows of missing and damaged segments.
     lost_rows,
-    /// Manifests that could not be read, so that the one before was used.
+    /// Manifests that could not be read, so that their copy was used.
     manifest_fallbacks,
     /// Sources forgotten because there were too many.
     sources_forgotten,

@@ -125,9 +125,9 @@ fn seal(shared: &Shared, messages: &[Arc<Message>]) -> Result<()> {
         }
     }
     let mut edit = Edit { sealed: messages.len(), marks, ..Edit::default() };
-    let (dir, row_group) = (&shared.config.dir, shared.config.row_group_rows);
+    let dir = &shared.config.dir;
     for (kind, batches) in &groups {
-        match segment::write(dir, shared.segment_number(), *kind, 0, batches, row_group) {
+        match segment::write(&shared.place(*kind, 0), batches) {
             Ok(s) => edit.add.push(s),
             Err(e) => {
                 edit.add.iter().for_each(|s| s.retire());

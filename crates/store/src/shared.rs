@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use remora_model::Table;
+use remora_model::{Protocol, Table};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::manifest::{self, DeletedIds, Manifest, SourceMark};
 use crate::memory::{Message, OpenBatch};
 use crate::metrics::{Condition, Counters, add};
-use crate::segment::{self, Fault, Segment, is_ours, sync_dir};
+use crate::segment::{self, Fault, Place, Segment, is_ours, sync_dir};
 use crate::{Appended, Error, Result, SourceId, StoreConfig, StoreMetrics, Watermarks};
 
 /// Damaged segments that are set aside for somebody to look at; older ones are deleted.
@@ -127,11 +127,11 @@ impl Shared {
         let (manifest, fallback) = manifest::load(&config.dir)?;
         if fallback {
             add(&counters.manifest_fallbacks, 1u64);
-            tracing::error!(dir = %config.dir.display(), "the manifest is damaged; the one before it is used");
+            tracing::error!(dir = %config.dir.display(), "the manifest is damaged; its copy is used");
         }
         let Manifest { generation, next, segments, sources, deleted, .. } = manifest;
         let segments = check_segments(&config, &counters, segments);
-        let highest = remove_orphans(&config, &counters, &segments)?;
+        let highest = remove_orphans(&config, &counters, &segments, fallback)?;
         let received: BTreeMap<SourceId, u64> = sources.iter().map(|m| (m.source.clone(), m.seq)).collect();
         let (durable, progress) = (watch::Sender::new(Arc::new(received.clone())), watch::Sender::default());
         let tail = broadcast::Sender::new(config.tail_batches.max(1));
@@ -173,8 +173,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn segment_number(&self) -> u64 {
-        self.next_segment.fetch_add(1, Ordering::Relaxed)
+    /// A place for a new segment, with a number that no other has.
+    pub(crate) fn place(&self, kind: (Table, Option<Protocol>), level: u32) -> Place<'_> {
+        let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
+        let (dir, row_group_rows) = (self.config.dir.as_path(), self.config.row_group_rows);
+        Place { dir, number, kind, level, row_group_rows }
     }
 
     /// Takes the message if there is room: `Ok(None)` when there is none.
@@ -409,7 +412,16 @@ fn check_segments(
 
 /// Removes files of ours that the manifest does not name: what a crash left between a write and
 /// its commit. Returns the highest number in use.
-fn remove_orphans(config: &StoreConfig, counters: &Counters, live: &[Arc<Segment>]) -> Result<u64> {
+///
+/// With `doubtful`, the manifest may not know of the last change. Then finished segments that it
+/// does not name are set aside and counted: whether their rows were acknowledged, or stand in other
+/// segments as well, nobody knows.
+fn remove_orphans(
+    config: &StoreConfig,
+    counters: &Counters,
+    live: &[Arc<Segment>],
+    doubtful: bool,
+) -> Result<u64> {
     let io = |source| Error::Io { action: "list", path: config.dir.clone(), source };
     let mut damaged = Vec::new();
     for entry in fs::read_dir(&config.dir).map_err(io)? {
@@ -419,7 +431,21 @@ fn remove_orphans(config: &StoreConfig, counters: &Counters, live: &[Arc<Segment
             damaged.push((entry.metadata().and_then(|m| m.modified()).ok(), entry.path()));
         }
         let path = entry.path();
-        if is_ours(&name) && !live.iter().any(|s| s.path() == path) {
+        if !is_ours(&name) || live.iter().any(|s| s.path() == path) {
+            continue;
+        }
+        if doubtful && !name.ends_with(".tmp") {
+            add(&counters.damaged_segments, 1u64);
+            let rows = segment::rows(&path);
+            add(&counters.lost_rows, rows.unwrap_or(0));
+            let error = fs::rename(&path, config.dir.join(format!("{name}.damaged"))).err();
+            tracing::error!(
+                file = name,
+                rows,
+                ?error,
+                "a segment that the manifest does not name is set aside"
+            );
+        } else {
             match fs::remove_file(&path) {
                 Ok(()) => add(&counters.orphans_removed, 1u64),
                 Err(e) => tracing::warn!(file = name, error = %e, "cannot remove an orphan"),

@@ -7,13 +7,8 @@ use std::time::Duration;
 
 use common::*;
 use remora_kfl::TimeRange;
-use remora_model::{BatchSet, FlowState, Table, Timestamp, field as f, row};
+use remora_model::{BatchSet, FlowState, Timestamp, field as f, row};
 use remora_store::{Appended, Error, Order, Rank, Store, StoreConfig, TailBatch};
-
-/// A store that seals only when it is told to.
-fn quiet(dir: &std::path::Path) -> StoreConfig {
-    StoreConfig { seal_after: Duration::from_secs(3600), ..config(dir) }
-}
 
 #[tokio::test]
 async fn rows_are_visible_at_once_and_durable_after_a_seal() {
@@ -249,6 +244,12 @@ async fn statistics_are_right() {
     assert_eq!(r["error_rate"], 0.1);
     assert_eq!(r["request_bytes"], 3_000_000);
     assert_eq!((r["elapsed_min"].as_i64(), r["elapsed_max"].as_i64()), (Some(0), Some(999)));
+    let percentiles =
+        ["elapsed_min", "elapsed_p50", "elapsed_p90", "elapsed_p95", "elapsed_p99", "elapsed_max"];
+    assert!(percentiles.map(|p| r[p].as_i64().unwrap()).is_sorted());
+    let one = store.stats(&stats_query("elapsed_time == 997", &[])).await.unwrap();
+    let one = row::to_json(&one.rows, 0);
+    assert!(percentiles.iter().all(|p| one[*p] == 997), "percentiles lie between the least and the most");
     let rate = r["rate"].as_f64().unwrap();
     assert!((rate - 1000.0).abs() < 1.0, "{rate}");
     for (name, p) in
@@ -351,66 +352,6 @@ async fn followers_see_what_matches_and_hear_what_they_missed() {
     while let Some(t) = tail.next().await {
         assert!(matches!(t, TailBatch::Rows(_)));
     }
-}
-
-#[tokio::test]
-async fn small_segments_are_merged_and_nothing_changes() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = StoreConfig { merge_fan_in: 4, merge_cpu_percent: 100, ..quiet(dir.path()) };
-    let store = Store::open(config).unwrap();
-    for seq in 0..16 {
-        store.append(&source(), seq + 1, calls((0..50).map(|i| seq as i64 * 50 + i))).await.unwrap();
-        store.flush().await.unwrap();
-    }
-    while store.metrics().segments > 1 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let m = store.metrics();
-    assert_eq!((m.merges, m.merged_rows, m.segment_rows), (5, 1600, 800));
-    assert_eq!(all_ids(&store, query(""), 90).await, (0..800).rev().collect::<Vec<_>>());
-    drop(store);
-    let store = Store::open(quiet(dir.path())).unwrap();
-    assert_eq!(store.metrics().orphans_removed, 0);
-    assert_eq!(store.boundaries()[0].table, Table::Calls);
-    assert_eq!(store.boundaries()[0].rows, 800);
-}
-
-#[tokio::test]
-async fn damaged_missing_and_orphaned_files_are_survived_and_counted() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(quiet(dir.path())).unwrap();
-    for seq in 0..4 {
-        store.append(&source(), seq + 1, calls((0..50).map(|i| seq as i64 * 50 + i))).await.unwrap();
-        store.flush().await.unwrap();
-    }
-    drop(store);
-    let mut files: Vec<_> = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.extension().is_some_and(|e| e == "parquet"))
-        .collect();
-    files.sort();
-    assert_eq!(files.len(), 4);
-    std::fs::remove_file(&files[0]).unwrap();
-    let bytes = std::fs::read(&files[1]).unwrap();
-    std::fs::write(&files[1], &bytes[..bytes.len() / 2]).unwrap();
-    let mut wrong = std::fs::read(&files[2]).unwrap();
-    let end = wrong.len();
-    wrong[end - 40..].fill(0xff);
-    std::fs::write(&files[2], wrong).unwrap();
-    std::fs::write(dir.path().join("calls-http-0000099999.parquet"), b"left by a crash").unwrap();
-    std::fs::write(dir.path().join("calls-http-0000099998.parquet.tmp"), b"left by a crash").unwrap();
-    std::fs::write(dir.path().join("notes.txt"), b"not ours").unwrap();
-    let store = Store::open(quiet(dir.path())).unwrap();
-    let m = store.metrics();
-    assert_eq!((m.missing_segments, m.damaged_segments, m.orphans_removed, m.lost_rows), (1, 2, 2, 150));
-    assert_eq!(all_ids(&store, query(""), 90).await, (150..200).rev().collect::<Vec<_>>());
-    assert!(dir.path().join("notes.txt").exists());
-    // The next commit forgets the lost ones.
-    store.append(&source(), 5, calls(200..210)).await.unwrap();
-    store.close().await.unwrap();
-    let store = Store::open(quiet(dir.path())).unwrap();
-    assert_eq!((store.metrics().missing_segments, store.metrics().segment_rows), (0, 60));
 }
 
 #[tokio::test]

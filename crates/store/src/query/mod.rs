@@ -116,6 +116,10 @@ pub enum Rank {
     Bytes,
     /// Median of `elapsed_time`.
     P50,
+    /// 90th percentile of `elapsed_time`.
+    P90,
+    /// 95th percentile of `elapsed_time`.
+    P95,
     /// 99th percentile of `elapsed_time`.
     P99,
     /// Maximum of `elapsed_time`.
@@ -149,7 +153,8 @@ pub struct StatsQuery {
 /// per second of the window or bucket), `request_bytes`, `response_bytes` (int), and of
 /// `elapsed_time` in microseconds, null where no call of the group has it: `elapsed_p50`,
 /// `elapsed_p90`, `elapsed_p95`, `elapsed_p99` (at most [`Stats::PERCENTILE_ERROR`] from the true
-/// value, relatively), `elapsed_min`, `elapsed_max` (exact). Where a group field has the name of one
+/// value, relatively, and never outside of the two that follow), `elapsed_min`, `elapsed_max`
+/// (exact). Where a group field has the name of one
 /// of these, the statistic is called `…_total`.
 #[derive(Clone, Debug)]
 pub struct Stats {
@@ -157,8 +162,12 @@ pub struct Stats {
     pub rows: RecordBatch,
     /// True when there were more groups than asked for.
     pub more_groups: bool,
-    /// Seconds that `rate` divides by; `None` when nothing matched.
+    /// Seconds that `rate` divides by: the length of the bucket, or of the part of the window in
+    /// which there can be rows. `None` when nothing can match.
     pub rate_seconds: Option<f64>,
+    /// Where that part begins, when the window reaches back further than the oldest row that is
+    /// kept.
+    pub rate_from: Option<Timestamp>,
     /// What it took.
     pub cost: Cost,
 }

@@ -1,7 +1,7 @@
 //! Statistics by group.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -10,7 +10,7 @@ use datafusion::functions_aggregate::expr_fn::{count, max, min, sum};
 use datafusion::functions_nested::expr_fn::array_element;
 use datafusion::logical_expr::{Expr, cast, col, lit, when};
 use remora_kfl::TimeRange;
-use remora_model::{FieldId, FieldType, Storage, Table, field};
+use remora_model::{FieldId, FieldType, Storage, Table, Timestamp, field};
 
 use super::engine::Session;
 use super::page::condition;
@@ -41,12 +41,13 @@ pub(crate) async fn stats(session: Session, query: StatsQuery) -> Result<Stats> 
     let table = Table::Calls;
     let limit = query.limit.clamp(1, session.shared.config.max_groups.max(1));
     let predicate = condition(&query.filter, table, query.window)?;
+    let oldest = oldest(&session);
     let parts = prune(parts(&session.shared, table), table, &predicate)?;
     let bucket = query.bucket.map(nanos).transpose()?;
-    let rate_seconds = match bucket {
+    let (rate_seconds, rate_from) = match bucket {
         #[allow(clippy::cast_precision_loss)]
-        Some(b) => Some(b as f64 / NANOS),
-        None => seconds(&parts, query.window),
+        Some(b) => (Some(b as f64 / NANOS), None),
+        None => rate_time(&parts, query.window, oldest, now()),
     };
 
     // Inner names cannot collide with fields; they are given at the end.
@@ -119,6 +120,7 @@ pub(crate) async fn stats(session: Session, query: StatsQuery) -> Result<Stats> 
         more_groups: all.num_rows() > limit,
         rows: all.slice(0, all.num_rows().min(limit)),
         rate_seconds,
+        rate_from,
         cost: session.cost(),
     })
 }
@@ -142,7 +144,12 @@ fn measures(rate_seconds: Option<f64>) -> Vec<(&'static str, Expr)> {
     ];
     const NAMES: [&str; PERCENTILES.len()] = ["elapsed_p50", "elapsed_p90", "elapsed_p95", "elapsed_p99"];
     for (i, name) in (1i64..).zip(NAMES) {
-        all.push((name, array_element(col("a_percentiles"), lit(i))));
+        // A percentile is the middle of a bucket of values, which may lie outside of all of them.
+        let middle = || array_element(col("a_percentiles"), lit(i));
+        let inside = when(middle().lt(col("a_min")), col("a_min"))
+            .when(middle().gt(col("a_max")), col("a_max"))
+            .otherwise(middle());
+        all.push((name, inside.unwrap_or_else(|_| middle())));
     }
     all.push(("elapsed_min", col("a_min")));
     all.push(("elapsed_max", col("a_max")));
@@ -161,6 +168,8 @@ fn rank(rank: Rank) -> Option<Expr> {
         Rank::ErrorRate => col("error_rate"),
         Rank::Bytes => col("request_bytes") + col("response_bytes"),
         Rank::P50 => col("elapsed_p50"),
+        Rank::P90 => col("elapsed_p90"),
+        Rank::P95 => col("elapsed_p95"),
         Rank::P99 => col("elapsed_p99"),
         Rank::Max => col("elapsed_max"),
         Rank::Key => return None,
@@ -189,13 +198,65 @@ fn nanos(d: Duration) -> Result<i64> {
     })
 }
 
-/// Length of the window; an open end is where the rows end.
-fn seconds(parts: &[Part], window: TimeRange) -> Option<f64> {
-    let first = parts.iter().map(|p| p.span().min_ts).min()?;
-    let last = parts.iter().map(|p| p.span().max_ts).max()?;
-    let from = window.from.map_or(first, |t| t.0);
-    let until = window.until.map_or(last, |t| t.0);
+/// Time of the oldest row of any table: about when capturing began, or what retention left of it.
+fn oldest(session: &Session) -> Option<i64> {
+    let spans = Table::ALL.iter().flat_map(|&t| parts(&session.shared, t)).map(|p| p.span().min_ts);
+    spans.min()
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Length of the part of the window in which there can be rows, in seconds, and where it begins if
+/// that is behind the window's own beginning. An open end is where the rows end; nothing can be
+/// older than the oldest row of the store or newer than now, unless clocks differ.
+fn rate_time(
+    parts: &[Part],
+    window: TimeRange,
+    oldest: Option<i64>,
+    now: i64,
+) -> (Option<f64>, Option<Timestamp>) {
+    let first = parts.iter().map(|p| p.span().min_ts).min();
+    let last = parts.iter().map(|p| p.span().max_ts).max();
+    let (Some(first), Some(last)) = (first, last) else { return (None, None) };
+    let begin = oldest.unwrap_or(first);
+    let from = window.from.map_or(first, |t| t.0.max(begin));
+    let until = window.until.map_or(last, |t| t.0.min(now.max(last)));
     #[allow(clippy::cast_precision_loss)]
     let seconds = until.saturating_sub(from) as f64 / NANOS;
-    (seconds > 0.0).then_some(seconds)
+    let moved = window.from.is_some_and(|t| t.0 < from).then_some(Timestamp(from));
+    if seconds > 0.0 { (Some(seconds), moved) } else { (None, None) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use remora_model::Protocol;
+
+    use super::*;
+    use crate::memory::OpenBatch;
+    use crate::segment::Span;
+
+    #[test]
+    fn rates_count_the_time_in_which_there_can_be_rows() {
+        const SECOND: i64 = 1_000_000_000;
+        let schema = remora_model::schema::calls(Protocol::Http);
+        let span = Span { min_ts: 100 * SECOND, max_ts: 160 * SECOND, min_id: 1, max_id: 9 };
+        let batch = RecordBatch::new_empty(schema);
+        let open = OpenBatch { table: Table::Calls, protocol: Some(Protocol::Http), batch, span };
+        let parts = [Part::Open(Arc::new(open))];
+        let rate = |from: Option<i64>, until: Option<i64>| {
+            let t = |s: Option<i64>| s.map(|s| Timestamp(s * SECOND));
+            let window = TimeRange { from: t(from), until: t(until) };
+            let (seconds, from) = rate_time(&parts, window, Some(90 * SECOND), 200 * SECOND);
+            (seconds.unwrap(), from.map(|t| t.0 / SECOND))
+        };
+        assert_eq!(rate(Some(0), Some(260)), (110.0, Some(90)), "all that is kept, until now");
+        assert_eq!(rate(Some(120), Some(150)), (30.0, None), "a window of which all is kept");
+        assert_eq!(rate(Some(140), Some(260)), (60.0, None), "no calls after now");
+        assert_eq!(rate(None, None), (60.0, None), "open ends are where the rows end");
+        assert_eq!(rate_time(&[], TimeRange::default(), None, 0), (None, None));
+    }
 }

@@ -16,6 +16,12 @@ pub(crate) enum Fault {
     Damaged(String),
 }
 
+/// Rows that a file says it has; `None` when it cannot be read.
+pub(crate) fn rows(path: &std::path::Path) -> Option<u64> {
+    let footer = ParquetMetaDataReader::new().parse_and_finish(&File::open(path).ok()?).ok()?;
+    u64::try_from(footer.file_metadata().num_rows()).ok()
+}
+
 /// Looks at the file's length and footer, not at its pages: those have checksums of the
 /// compression and are read when a query asks.
 pub(crate) fn check(segment: &Segment) -> Result<(), Fault> {

@@ -1,6 +1,13 @@
-//! A segment: one Parquet file of rows of one table and protocol, newest first.
+//! A segment: one Parquet file of rows of one table and protocol.
 
+mod bounds;
 mod check;
+mod copy;
+mod levels;
+mod pages;
+#[cfg(test)]
+mod tests;
+mod text;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -11,8 +18,9 @@ use arrow::datatypes::{Int64Type, TimestampNanosecondType};
 use remora_model::{Protocol, Table, field};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use check::{Fault, check};
-pub(crate) use write::{disk_is_full, sync_dir, write};
+pub(crate) use check::{Fault, check, rows};
+pub(crate) use copy::{Source, join};
+pub(crate) use write::{Place, disk_is_full, schema_of, sync_dir, write};
 
 /// What the manifest says of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

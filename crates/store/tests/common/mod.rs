@@ -26,6 +26,11 @@ pub fn config(dir: &Path) -> StoreConfig {
     }
 }
 
+/// A store that seals only when it is told to.
+pub fn quiet(dir: &Path) -> StoreConfig {
+    StoreConfig { seal_after: Duration::from_secs(3600), ..config(dir) }
+}
+
 pub fn source() -> SourceId {
     SourceId::new("agent-1", "boot-1")
 }
