@@ -161,7 +161,7 @@ fn dissect(traffic: &mut Traffic, calls: u32) {
 /// Everything up to columns, handed over as the agent does.
 fn rows(traffic: &mut Traffic, calls: u32) {
     let spool = Spool::open(&SpoolConfig { memory_bytes: 64 << 20, ..SpoolConfig::default() });
-    let (queue, shipper) = Shipper::start(spool, false, 256 << 20).unwrap();
+    let (queue, shipper) = Shipper::start(spool, remora_wire::Form::Plain, 256 << 20).unwrap();
     let mut shard = Shard::new(ShardParts {
         index: 0,
         shards: 1,

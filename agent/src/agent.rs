@@ -88,8 +88,7 @@ impl Agent {
         if let Some(error) = spool.stats().last_disk_error {
             tracing::warn!(error, "the spool has no disk: what the hub does not take is kept in memory only");
         }
-        let compress = !transport.is_local();
-        let (queue, shipper) = Shipper::start(spool.clone(), compress, config.budgets.queue_bytes)
+        let (queue, shipper) = Shipper::start(spool.clone(), transport.form(), config.budgets.queue_bytes)
             .map_err(AgentError::Thread)?;
         let client = ClientConfig { run_id: run.number(), ..ClientConfig::new(&agent_id, &config.node) };
         let client = Client::start(client, transport, spool.clone());

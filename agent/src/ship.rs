@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use remora_model::{Table, TableBatch};
-use remora_wire::{EncodeLimits, Encoder, Rows, Spool};
+use remora_wire::{EncodeLimits, Encoder, Form, Rows, Spool};
 
 /// Flushes that may wait for the encoder. The budget in bytes is what usually counts.
 const QUEUE: usize = 256;
@@ -89,13 +89,13 @@ impl Shipper {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(spool: Spool, compress: bool, budget: usize) -> std::io::Result<(ShipQueue, Self)> {
+    pub fn start(spool: Spool, form: Form, budget: usize) -> std::io::Result<(ShipQueue, Self)> {
         let (queue, arrivals) = mpsc::sync_channel(QUEUE);
         let shared = Arc::new(Shared::default());
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("remora-ship".to_owned())
-            .spawn(move || run(&arrivals, &worker, &spool, compress))?;
+            .spawn(move || run(&arrivals, &worker, &spool, form))?;
         Ok((
             ShipQueue { queue, shared: Arc::clone(&shared), budget },
             Self { thread: Mutex::new(Some(thread)), shared },
@@ -125,8 +125,8 @@ impl Shipper {
     }
 }
 
-fn run(arrivals: &Receiver<(Vec<TableBatch>, usize)>, shared: &Shared, spool: &Spool, compress: bool) {
-    let mut encoder = Encoder::new(EncodeLimits::default(), compress);
+fn run(arrivals: &Receiver<(Vec<TableBatch>, usize)>, shared: &Shared, spool: &Spool, form: Form) {
+    let mut encoder = Encoder::new(EncodeLimits::default(), form);
     while let Ok((tables, bytes)) = arrivals.recv() {
         spool.append(&mut encoder, &tables);
         shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn rows_reach_the_spool() {
         let spool = Spool::open(&SpoolConfig::default());
-        let (queue, shipper) = Shipper::start(spool.clone(), false, 1 << 20).unwrap();
+        let (queue, shipper) = Shipper::start(spool.clone(), Form::Plain, 1 << 20).unwrap();
         for _ in 0..10 {
             queue.push(tables(), 100);
         }

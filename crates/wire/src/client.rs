@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use self::backoff::Backoff;
 pub use self::session::SessionError;
 use crate::security::Target;
-use crate::{ClientSecurity, MemoryConnector, SecurityError, Spool};
+use crate::{ClientSecurity, Form, MemoryConnector, SecurityError, Spool};
 
 /// How to reach the hub.
 #[derive(Clone, Debug)]
@@ -29,11 +29,12 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// True when the hub is on this machine, so that compressing for it does not pay.
-    pub fn is_local(&self) -> bool {
+    /// The form in which batches are best kept for it.
+    pub fn form(&self) -> Form {
         match self {
-            Self::Memory(_) => true,
-            Self::Tcp { url, security } => Target::new(url, security).is_ok_and(|t| t.local),
+            Self::Memory(_) => Form::Handed,
+            Self::Tcp { url, security } if Target::new(url, security).is_ok_and(|t| t.local) => Form::Plain,
+            Self::Tcp { .. } => Form::Compressed,
         }
     }
 

@@ -23,7 +23,7 @@ pub mod spool;
 pub const PROTOCOL_VERSION: u32 = 1;
 
 pub use client::{Client, ClientConfig, ClientStats, Transport};
-pub use codec::{EncodeLimits, Encoder, Rows};
+pub use codec::{EncodeLimits, Encoder, Form, Rows};
 pub use limits::Limits;
 pub use memory::{MemoryConnector, MemoryListener};
 pub use security::{ClientSecurity, SecurityError, ServerSecurity, Token};

@@ -312,8 +312,9 @@ impl Inner {
     fn spill(&mut self) -> bool {
         let (Some(disk), 0) = (&mut self.disk, self.disk_rest) else { return false };
         let Some(oldest) = self.memory.front() else { return false };
-        let message = proto::Batch { seq: oldest.seq, tables: oldest.batch.tables.clone() }.encode_to_vec();
-        match disk.append(oldest.seq, &oldest.batch.rows, &message) {
+        let tables = oldest.batch.encoded_tables().map_err(std::io::Error::other);
+        let message = tables.map(|tables| proto::Batch { seq: oldest.seq, tables }.encode_to_vec());
+        match message.and_then(|message| disk.append(oldest.seq, &oldest.batch.rows, &message)) {
             Ok(given_up) => {
                 for lost in given_up {
                     self.dropped(lost.batches, &lost.rows);
@@ -346,7 +347,7 @@ impl Inner {
                 Ok(Some(entry)) => {
                     after = entry.seq;
                     if let Ok(batch) = proto::Batch::decode(&entry.message[..]) {
-                        let batch = Encoded { tables: batch.tables, rows: entry.rows };
+                        let batch = Encoded { tables: batch.tables, rows: entry.rows, handed: Vec::new() };
                         return Some(Arc::new(Held { seq: entry.seq, batch }));
                     }
                     self.dropped(1, &entry.rows);

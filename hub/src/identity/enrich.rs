@@ -5,10 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, StringArray, StringDictionaryBuilder,
-};
-use arrow::datatypes::{Int32Type, TimestampNanosecondType};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, FieldRef, Int32Type, Schema, TimestampNanosecondType};
 use arrow::error::ArrowError;
 use remora_model::{Protocol, Table, TableBatch, Timestamp};
 
@@ -81,24 +79,33 @@ fn times(batch: &RecordBatch) -> Option<Vec<i64>> {
     Some(column.values().to_vec())
 }
 
+/// Columns that the batch lacks, because no row has a value there, are added.
 fn name_sides(names: &NameIndex, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let schema = batch.schema();
+    let schema = batch.schema_ref();
     let times = times(batch).unwrap_or_default();
+    let mut fields: Vec<FieldRef> = schema.fields().iter().map(Arc::clone).collect();
     let mut columns = batch.columns().to_vec();
-    for side in ["src", "dst"] {
-        let [Ok(ip), Ok(process), Ok(dns), Ok(name)] =
-            ["ip", "process", "dns", "name"].map(|field| schema.index_of(&format!("{side}.{field}")))
-        else {
-            continue;
-        };
-        let Some(ips) = text_column(&columns[ip]) else { continue };
-        let processes = text_column(&columns[process]);
-        let (dns_column, name_column) = side_names(names, &ips, processes.as_ref(), &times);
-        columns[dns] = dns_column;
-        columns[name] = name_column;
+    for [ip, process, dns, name] in SIDES {
+        let Some(ips) = batch.column_by_name(ip).and_then(text_column) else { continue };
+        let processes = batch.column_by_name(process).and_then(text_column);
+        let (dns_column, name_column) = side_names(names, &ips, processes.as_ref(), &times)?;
+        for (field, column) in [(dns, dns_column), (name, name_column)] {
+            match schema.index_of(field) {
+                Ok(i) => columns[i] = column,
+                Err(_) if column.null_count() == column.len() => {}
+                Err(_) => {
+                    fields.push(Arc::new(Field::new(field, column.data_type().clone(), true)));
+                    columns.push(column);
+                }
+            }
+        }
     }
-    RecordBatch::try_new(schema, columns)
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
+
+/// What names are made of and where they go, for the client and the server.
+const SIDES: [[&str; 4]; 2] =
+    [["src.ip", "src.process", "src.dns", "src.name"], ["dst.ip", "dst.process", "dst.dns", "dst.name"]];
 
 /// A dictionary column taken apart.
 struct TextColumn {
@@ -122,27 +129,80 @@ fn text_column(column: &ArrayRef) -> Option<TextColumn> {
     Some(TextColumn { keys: d.keys().clone(), values: d.values().as_string_opt::<i32>()?.clone() })
 }
 
+/// The columns `dns` and `name` of one side. What rows with the same address and process get is
+/// found out once, unless the name of the address depends on the time.
 fn side_names(
     names: &NameIndex,
     ips: &TextColumn,
     processes: Option<&TextColumn>,
     times: &[i64],
-) -> (ArrayRef, ArrayRef) {
-    let mut dns_out = StringDictionaryBuilder::<Int32Type>::new();
-    let mut name_out = StringDictionaryBuilder::<Int32Type>::new();
+) -> Result<(ArrayRef, ArrayRef), ArrowError> {
+    let rows = ips.keys.len();
+    let (mut dns_out, mut name_out) = (Names::new(rows), Names::new(rows));
     let mut parsed: HashMap<i32, Option<IpAddr>> = HashMap::new();
-    for row in 0..ips.keys.len() {
+    // By the keys of address and process: the keys of both columns.
+    let mut answers: HashMap<[Key; 2], [Key; 2]> = HashMap::new();
+    let mut last: Option<([Key; 2], [Key; 2])> = None;
+    for row in 0..rows {
         let ip = ips.get(row);
+        let process = processes.and_then(|p| p.get(row));
+        let asked = [ip.map(|(key, _)| key), process.map(|(key, _)| key)];
+        let known = last.filter(|(of, _)| *of == asked).map(|(_, answer)| answer);
+        if let Some(answer) = known.or_else(|| answers.get(&asked).copied()) {
+            last = Some((asked, answer));
+            let [dns, name] = answer;
+            dns_out.keys.push(dns);
+            name_out.keys.push(name);
+            continue;
+        }
+        let address = ip.and_then(|(key, text)| *parsed.entry(key).or_insert_with(|| text.parse().ok()));
         let at = Timestamp(times.get(row).copied().unwrap_or(0));
-        let dns = ip.and_then(|(key, text)| {
-            let ip = parsed.entry(key).or_insert_with(|| text.parse().ok());
-            names.name((*ip)?, at)
-        });
-        dns_out.append_option(dns.map(|n| &**n));
-        let process = processes.and_then(|p| p.get(row)).map(|(_, text)| text);
-        name_out.append_option(dns.map(|n| &**n).or(process).or(ip.map(|(_, text)| text)));
+        let dns = address.and_then(|ip| names.name(ip, at)).map(|n| &**n);
+        let name = dns.or(process.map(|(_, text)| text)).or(ip.map(|(_, text)| text));
+        let answer = [dns_out.push(dns), name_out.push(name)];
+        if address.is_none_or(|ip| !names.is_ambiguous(ip)) {
+            answers.insert(asked, answer);
+            last = Some((asked, answer));
+        } else {
+            last = None;
+        }
     }
-    (Arc::new(dns_out.finish()), Arc::new(name_out.finish()))
+    Ok((dns_out.finish()?, name_out.finish()?))
+}
+
+/// A key of a dictionary column; none for a null.
+type Key = Option<i32>;
+
+/// A dictionary column in the making.
+struct Names<'a> {
+    keys: Vec<Key>,
+    values: Vec<&'a str>,
+    places: HashMap<&'a str, i32>,
+}
+
+impl<'a> Names<'a> {
+    fn new(rows: usize) -> Self {
+        Self { keys: Vec::with_capacity(rows), values: Vec::new(), places: HashMap::new() }
+    }
+
+    /// Appends a value; its key.
+    fn push(&mut self, text: Option<&'a str>) -> Key {
+        let key = text.map(|text| {
+            *self.places.entry(text).or_insert_with(|| {
+                self.values.push(text);
+                // A batch has far fewer rows than an `i32` counts.
+                i32::try_from(self.values.len() - 1).unwrap_or(i32::MAX)
+            })
+        });
+        self.keys.push(key);
+        key
+    }
+
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
+        let values = StringArray::from_iter_values(self.values);
+        let keys = Int32Array::from(self.keys);
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))?))
+    }
 }
 
 #[cfg(test)]
@@ -204,5 +264,34 @@ mod tests {
             "an address without a name is its own"
         );
         assert_eq!(identity.known_addresses(), 1);
+    }
+
+    #[test]
+    fn rows_alike_are_named_alike_and_an_address_with_two_names_by_its_time() {
+        let mut names = NameIndex::new(NameIndexLimits::default());
+        let ip = |last: u8| IpAddr::from([10, 0, 0, last]);
+        names.learn(ip(1), "one.example", Timestamp(5));
+        names.learn(ip(2), "old.example", Timestamp(10));
+        names.learn(ip(2), "new.example", Timestamp(60));
+        let mut set = BatchSet::new("n");
+        for i in 0..100u8 {
+            let process = [None, Some("a"), Some("b")][usize::from(i % 3)];
+            let sides = Sides { dst: Side { process, ..Side::default() }, ..Sides::default() };
+            let call = call(Protocol::Http, [10, 0, 0, i / 2 % 4], &[]);
+            set.call(CallId(i.into()), &Call { ts: Timestamp(i.into()), ..call }, &sides);
+        }
+        let batch = set.take().unwrap().remove(0).batch;
+        let named = name_sides(&names, &batch).unwrap();
+        for i in 0..100u8 {
+            let row = row::to_json(&named, usize::from(i));
+            let text = |name: &str| row.get(name).and_then(|v| v.as_str());
+            let dns = match i / 2 % 4 {
+                1 => Some("one.example"),
+                2 => Some(if i < 60 { "old.example" } else { "new.example" }),
+                _ => None,
+            };
+            assert_eq!(text("dst.dns"), dns, "row {i}");
+            assert_eq!(text("dst.name"), dns.or(text("dst.process")).or(text("dst.ip")), "row {i}");
+        }
     }
 }

@@ -85,6 +85,11 @@ impl NameIndex {
         versions.get(i.saturating_sub(1)).map(|v| &v.name)
     }
 
+    /// True when the name of `ip` depends on the time.
+    pub fn is_ambiguous(&self, ip: IpAddr) -> bool {
+        self.names.get(&ip).is_some_and(|versions| versions.len() > 1)
+    }
+
     /// Addresses held.
     pub fn len(&self) -> usize {
         self.names.len()

@@ -22,8 +22,13 @@ const DRAIN_HERE: Duration = Duration::from_secs(10);
 
 pub async fn up(args: UpArgs) -> Result<()> {
     let dir = data_dir(args.storage.data_dir.as_ref())?;
-    let hub = Hub::start(hub_config(&args.server, &args.storage, &dir)).await?;
-    let config = agent_config(&args.capture, &dir, &[hub.address().port()])?;
+    let hub = hub_config(&args.server, &args.storage, &dir);
+    let unsealed = hub.store.memory_budget;
+    let hub = Hub::start(hub).await?;
+    let mut config = agent_config(&args.capture, &dir, &[hub.address().port()])?;
+    // Rows that the hub of this process has taken and not sealed yet are the same memory in the
+    // store and in the spool: they must not push what the hub has not taken out to the disk.
+    config.budgets.spool_memory_bytes += unsealed;
     let agent = match start_agent(config, Transport::Memory(hub.connector())).await {
         Ok(agent) => agent,
         Err(e) => {

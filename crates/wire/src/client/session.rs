@@ -11,6 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::{Transport, Worker};
+use crate::memory::Depot;
 use crate::proto::agent_message::Kind;
 use crate::proto::ingest_client::IngestClient;
 use crate::proto::{self, AgentMessage, Batch, Hello, HubMessage, hub_message};
@@ -124,7 +125,8 @@ impl Worker {
     async fn converse(&self) -> Result<std::convert::Infallible, SessionError> {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let timeout = self.config.connect_timeout;
-        let opened = tokio::time::timeout(timeout, self.open(&outgoing, queue)).await;
+        let depot = Arc::new(Depot::default());
+        let opened = tokio::time::timeout(timeout, self.open(&outgoing, queue, &depot)).await;
         let mut answers = opened.map_err(|_| SessionError::Timeout)??;
         let first = tokio::time::timeout(timeout, answers.message()).await;
         let mut flow = match first.map_err(|_| SessionError::Timeout)??.and_then(|m| m.kind) {
@@ -153,7 +155,7 @@ impl Worker {
                 permit = outgoing.reserve(), if sendable.is_some() => {
                     let permit = permit.map_err(|_| SessionError::Ended)?;
                     if let Some(held) = next.take() {
-                        self.send(&held, &mut flow, permit);
+                        self.send(&held, &mut flow, permit, &depot);
                     }
                 }
                 () = changed, if next.is_none() => {}
@@ -170,6 +172,7 @@ impl Worker {
         &self,
         outgoing: &mpsc::Sender<AgentMessage>,
         queue: mpsc::Receiver<AgentMessage>,
+        depot: &Arc<Depot>,
     ) -> Result<Streaming<HubMessage>, SessionError> {
         let hello = Hello {
             protocol: PROTOCOL_VERSION,
@@ -182,7 +185,7 @@ impl Worker {
         };
         let hello = AgentMessage { kind: Some(Kind::Hello(hello)) };
         outgoing.send(hello).await.map_err(|_| SessionError::Ended)?;
-        let (channel, token) = self.channel().await?;
+        let (channel, token) = self.channel(depot).await?;
         let mut request = Request::new(ReceiverStream::new(queue));
         if let Some(token) = token {
             let value = MetadataValue::try_from(format!("Bearer {}", token.as_str()));
@@ -194,14 +197,14 @@ impl Worker {
         Ok(client.stream(request).await?.into_inner())
     }
 
-    async fn channel(&self) -> Result<(Channel, Option<Token>), SessionError> {
+    async fn channel(&self, depot: &Arc<Depot>) -> Result<(Channel, Option<Token>), SessionError> {
         match &self.transport {
             Transport::Memory(connector) => {
                 let endpoint = tuned(Endpoint::from_static("http://in-process"));
-                let connector = connector.clone();
+                let (connector, depot) = (connector.clone(), Arc::clone(depot));
                 let connect = tower::service_fn(move |_| {
-                    let connector = connector.clone();
-                    async move { connector.connect().await.map(TokioIo::new) }
+                    let (connector, depot) = (connector.clone(), Arc::clone(&depot));
+                    async move { connector.connect_with(depot).await.map(TokioIo::new) }
                 });
                 Ok((endpoint.connect_with_connector(connect).await?, None))
             }
@@ -257,7 +260,7 @@ impl Worker {
         }
     }
 
-    fn send(&self, held: &Held, flow: &mut Flow, permit: mpsc::Permit<'_, AgentMessage>) {
+    fn send(&self, held: &Held, flow: &mut Flow, permit: mpsc::Permit<'_, AgentMessage>, depot: &Depot) {
         flow.sent = held.seq;
         let bytes = size(held);
         if bytes > flow.max_message {
@@ -265,7 +268,23 @@ impl Worker {
             self.spool.give_up(held.seq);
             return;
         }
-        let batch = Batch { seq: held.seq, tables: held.batch.tables.clone() };
+        let tables = match &self.transport {
+            Transport::Memory(_) => {
+                if !held.batch.handed.is_empty() {
+                    depot.put(held.seq, held.batch.handed.clone());
+                }
+                held.batch.tables.clone()
+            }
+            Transport::Tcp { .. } => match held.batch.encoded_tables() {
+                Ok(tables) => tables,
+                Err(error) => {
+                    tracing::error!(%error, "a batch cannot be encoded");
+                    self.spool.give_up(held.seq);
+                    return;
+                }
+            },
+        };
+        let batch = Batch { seq: held.seq, tables };
         permit.send(AgentMessage { kind: Some(Kind::Batch(batch)) });
         flow.in_flight += bytes;
         self.with_stats(|s| {

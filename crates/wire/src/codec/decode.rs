@@ -50,6 +50,9 @@ pub enum DecodeError {
     /// A column twice.
     #[error("column {0:?} is there twice")]
     Twice(String),
+    /// Rows that should lie beside the stream and do not.
+    #[error("rows that were not handed over")]
+    NotHanded,
     /// What Arrow found.
     #[error("Arrow: {0}")]
     Arrow(#[from] ArrowError),
@@ -101,7 +104,8 @@ fn plain(message: &proto::Table) -> Result<Buffer, DecodeError> {
             let bytes = zstd::bulk::decompress(&message.ipc, len).map_err(|_| DecodeError::Compression)?;
             if bytes.len() == len { Ok(Buffer::from_vec(bytes)) } else { Err(DecodeError::Compression) }
         }
-        Err(_) => Err(DecodeError::UnknownEncoding(message.encoding)),
+        // Rows that were handed over are not in the message, and are not looked for here.
+        Ok(proto::Encoding::Handed) | Err(_) => Err(DecodeError::UnknownEncoding(message.encoding)),
     }
 }
 

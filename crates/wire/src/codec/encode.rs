@@ -55,11 +55,25 @@ impl Rows {
     }
 }
 
+/// How rows are kept until they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they are, for a hub in the same process; what goes to disk is encoded there.
+    Handed,
+    /// As Arrow IPC, for a hub on the same machine, where bytes are cheaper than the time to shrink
+    /// them.
+    Plain,
+    /// As compressed Arrow IPC.
+    Compressed,
+}
+
 /// Tables ready to be sent, without their number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Encoded {
     pub(crate) tables: Vec<proto::Table>,
     pub(crate) rows: Rows,
+    /// The rows of the tables that are not encoded, in their order.
+    pub(crate) handed: Vec<TableBatch>,
 }
 
 impl Encoded {
@@ -67,11 +81,31 @@ impl Encoded {
     pub(crate) fn len(&self) -> usize {
         11 + self.tables.iter().map(table_len).sum::<usize>()
     }
+
+    /// The tables with all rows encoded, for a disk or another process.
+    ///
+    /// # Errors
+    /// What Arrow says.
+    pub(crate) fn encoded_tables(&self) -> Result<Vec<proto::Table>, ArrowError> {
+        let mut handed = self.handed.iter();
+        let encode = |table: &proto::Table| {
+            let mut table = table.clone();
+            if table.encoding() == proto::Encoding::Handed {
+                let rows = handed.next().ok_or_else(|| ArrowError::IpcError("rows are missing".into()))?;
+                let ipc = ipc_stream(&rows.batch)?;
+                table.ipc_len = ipc.len() as u64;
+                table.ipc = Bytes::from(ipc);
+                table.set_encoding(proto::Encoding::Plain);
+            }
+            Ok(table)
+        };
+        self.tables.iter().map(encode).collect()
+    }
 }
 
 /// Size of a batch message, as both ends count credit.
 pub(crate) fn batch_len(batch: &proto::Batch) -> u64 {
-    batch.encoded_len() as u64
+    batch.encoded_len() as u64 + batch.tables.iter().map(|t| handed_len(t) as u64).sum::<u64>()
 }
 
 /// The same for a batch that is not a message yet.
@@ -82,7 +116,15 @@ pub(crate) fn message_len(seq: u64, batch: &Encoded) -> u64 {
 
 fn table_len(table: &proto::Table) -> usize {
     let len = table.encoded_len();
-    len + 1 + prost::length_delimiter_len(len)
+    len + 1 + prost::length_delimiter_len(len) + handed_len(table)
+}
+
+/// What rows beside the message take.
+fn handed_len(table: &proto::Table) -> usize {
+    match table.encoding() {
+        proto::Encoding::Handed => usize::try_from(table.ipc_len).unwrap_or(usize::MAX >> 8),
+        proto::Encoding::Plain | proto::Encoding::Zstd => 0,
+    }
 }
 
 /// Bounds for what an encoder makes.
@@ -108,6 +150,7 @@ impl Default for EncodeLimits {
 /// Turns rows into messages.
 pub struct Encoder {
     limits: EncodeLimits,
+    handed: bool,
     zstd: Option<zstd::bulk::Compressor<'static>>,
     /// Rows that were too large to be sent with their bodies and went without.
     pub stripped_rows: u64,
@@ -122,12 +165,12 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// An encoder. `compress`: false for a hub on the same machine, where bytes are cheaper than
-    /// the time to shrink them.
-    pub fn new(limits: EncodeLimits, compress: bool) -> Self {
+    /// An encoder that makes batches of that form.
+    pub fn new(limits: EncodeLimits, form: Form) -> Self {
         // Without a compressor (out of memory) batches go as they are: larger, never lost.
+        let compress = form == Form::Compressed;
         let zstd = compress.then(|| zstd::bulk::Compressor::new(ZSTD_LEVEL).ok()).flatten();
-        Self { limits, zstd, stripped_rows: 0, dropped: Rows::default() }
+        Self { limits, handed: form == Form::Handed, zstd, stripped_rows: 0, dropped: Rows::default() }
     }
 
     /// Encodes tables, as one batch if they fit.
@@ -136,15 +179,16 @@ impl Encoder {
         let mut current = Encoded::default();
         for t in tables {
             let mut parts = Vec::new();
-            self.table(t, &t.batch, HALVINGS, false, &mut parts);
+            self.table(t, &present(&t.batch), HALVINGS, false, &mut parts);
             for part in parts {
                 let full = current.tables.len() >= self.limits.tables
-                    || current.len() + table_len(&part) > self.limits.message;
+                    || current.len() + table_len(&part.message) > self.limits.message;
                 if full && !current.tables.is_empty() {
                     out.push(std::mem::take(&mut current));
                 }
-                current.rows.add(t.table, u64::from(part.rows));
-                current.tables.push(part);
+                current.rows.add(t.table, u64::from(part.message.rows));
+                current.tables.push(part.message);
+                current.handed.extend(part.handed);
             }
         }
         if !current.tables.is_empty() {
@@ -160,24 +204,18 @@ impl Encoder {
         batch: &RecordBatch,
         halvings: u32,
         stripped: bool,
-        out: &mut Vec<proto::Table>,
+        out: &mut Vec<Part>,
     ) {
         let rows = batch.num_rows();
         if rows == 0 {
             return;
         }
-        let fits_rows = rows <= self.limits.rows;
-        // A batch that is plainly too large is not worth the attempt.
-        let attempt = fits_rows && (rows == 1 || approximate_bytes(batch) <= 2 * self.limits.table_bytes);
-        let ipc = if attempt { ipc_stream(batch).ok() } else { None };
-        if let Some(ipc) = ipc
-            && ipc.len() <= self.limits.table_bytes
+        if rows <= self.limits.rows
+            && let Some(part) = if self.handed { self.hand(of, batch) } else { self.ipc(of, batch) }
+            && table_len(&part.message) + 11 <= self.limits.message
         {
-            let table = self.compress(of, rows, ipc);
-            if table_len(&table) + 11 <= self.limits.message {
-                out.push(table);
-                return;
-            }
+            out.push(part);
+            return;
         }
         if rows > 1 && halvings > 0 {
             let half = rows / 2;
@@ -189,6 +227,24 @@ impl Encoder {
         } else {
             self.dropped.add(of.table, rows as u64);
         }
+    }
+
+    /// The rows as they are, if they are not too large.
+    fn hand(&self, of: &TableBatch, batch: &RecordBatch) -> Option<Part> {
+        let bytes = approximate_bytes(batch);
+        let message = message(of, batch.num_rows(), proto::Encoding::Handed, Bytes::new(), bytes as u64);
+        let handed = Some(TableBatch { batch: batch.clone(), ..of.clone() });
+        (bytes <= self.limits.table_bytes).then_some(Part { message, handed })
+    }
+
+    /// The rows as Arrow IPC, if they are not too large.
+    fn ipc(&mut self, of: &TableBatch, batch: &RecordBatch) -> Option<Part> {
+        let rows = batch.num_rows();
+        // A batch that is plainly too large is not worth the attempt.
+        let attempt = rows == 1 || approximate_bytes(batch) <= 2 * self.limits.table_bytes;
+        let ipc = if attempt { ipc_stream(batch).ok() } else { None };
+        let ipc = ipc.filter(|ipc| ipc.len() <= self.limits.table_bytes)?;
+        Some(Part { message: self.compress(of, rows, ipc), handed: None })
     }
 
     fn compress(&mut self, of: &TableBatch, rows: usize, ipc: Vec<u8>) -> proto::Table {
@@ -203,14 +259,30 @@ impl Encoder {
             encoding = proto::Encoding::Zstd;
             bytes = small;
         }
-        proto::Table {
-            table: of.table.name().to_owned(),
-            protocol: of.protocol.map(|p| p.name().to_owned()).unwrap_or_default(),
-            encoding: encoding.into(),
-            ipc: Bytes::from(bytes),
-            ipc_len,
-            rows: u32::try_from(rows).unwrap_or(u32::MAX),
-        }
+        message(of, rows, encoding, Bytes::from(bytes), ipc_len)
+    }
+}
+
+/// A table of a batch, or a part of one.
+struct Part {
+    message: proto::Table,
+    handed: Option<TableBatch>,
+}
+
+fn message(
+    of: &TableBatch,
+    rows: usize,
+    encoding: proto::Encoding,
+    ipc: Bytes,
+    ipc_len: u64,
+) -> proto::Table {
+    proto::Table {
+        table: of.table.name().to_owned(),
+        protocol: of.protocol.map(|p| p.name().to_owned()).unwrap_or_default(),
+        encoding: encoding.into(),
+        ipc,
+        ipc_len,
+        rows: u32::try_from(rows).unwrap_or(u32::MAX),
     }
 }
 
@@ -222,6 +294,17 @@ fn ipc_stream(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
     writer.finish()?;
     drop(writer);
     Ok(out)
+}
+
+/// The batch without the columns that have no value in it: more than half of a protocol's, as a
+/// rule. Whoever reads it takes them for null.
+fn present(batch: &RecordBatch) -> RecordBatch {
+    let schema = batch.schema_ref();
+    let has_value =
+        |i: &usize| !schema.field(*i).is_nullable() || batch.column(*i).null_count() < batch.num_rows();
+    let kept: Vec<usize> = (0..batch.num_columns()).filter(has_value).collect();
+    // Cannot fail with indices of its own columns.
+    batch.project(&kept).unwrap_or_else(|_| batch.clone())
 }
 
 /// What the columns add up to; slices count their share of the fixed parts.

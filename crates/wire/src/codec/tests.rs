@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -9,21 +9,28 @@ use super::*;
 use crate::{Limits, proto, testing};
 use remora_model::{Table, TableBatch};
 
-fn encode(tables: &[TableBatch], compress: bool) -> Vec<Encoded> {
-    Encoder::new(EncodeLimits::default(), compress).encode(tables)
+fn encode(tables: &[TableBatch], form: Form) -> Vec<Encoded> {
+    Encoder::new(EncodeLimits::default(), form).encode(tables)
 }
 
 #[test]
 fn rows_survive_the_journey() {
-    for compress in [false, true] {
+    for form in [Form::Plain, Form::Compressed] {
         let tables = testing::tables(1, 40, 300);
-        let encoded = encode(&tables, compress);
+        let encoded = encode(&tables, form);
         assert_eq!(encoded.len(), 1);
         assert_eq!(encoded[0].rows.of(Table::Calls), 40);
         assert_eq!(encoded[0].tables.len(), tables.len());
         for (message, original) in encoded[0].tables.iter().zip(&tables) {
             let decoded = decode(message, &Limits::default()).unwrap();
-            assert_eq!(decoded.table.batch, original.batch);
+            let batch = &decoded.table.batch;
+            for (field, values) in original.batch.schema().fields().iter().zip(original.batch.columns()) {
+                match batch.column_by_name(field.name()) {
+                    Some(column) => assert_eq!(column, values, "{}", field.name()),
+                    None => assert!(values.null_count() == 40 && field.is_nullable(), "{}", field.name()),
+                }
+            }
+            assert!(batch.num_columns() < original.batch.num_columns() || original.table == Table::Coverage);
             assert_eq!(decoded.table.table, original.table);
             assert_eq!(decoded.table.protocol, original.protocol);
             assert_eq!(decoded.unknown_columns, 0);
@@ -35,7 +42,7 @@ fn rows_survive_the_journey() {
 fn what_is_too_large_is_split_and_nothing_is_lost() {
     let tables = testing::tables(1, 100, 3_000);
     let limits = EncodeLimits { message: 64 << 10, table_bytes: 48 << 10, ..EncodeLimits::default() };
-    let mut encoder = Encoder::new(limits, false);
+    let mut encoder = Encoder::new(limits, Form::Plain);
     let encoded = encoder.encode(&tables);
     assert!(encoded.len() > 4);
     let mut ids = Vec::new();
@@ -53,17 +60,45 @@ fn what_is_too_large_is_split_and_nothing_is_lost() {
 fn a_row_that_is_too_large_goes_without_its_body() {
     let tables = testing::tables(1, 3, 100_000);
     let limits = EncodeLimits { message: 64 << 10, table_bytes: 48 << 10, ..EncodeLimits::default() };
-    let mut encoder = Encoder::new(limits, false);
+    let mut encoder = Encoder::new(limits, Form::Plain);
     let rows: u64 = encoder.encode(&tables).iter().map(|e| e.rows.of(Table::Calls)).sum();
     assert_eq!((rows, encoder.stripped_rows, encoder.dropped.total()), (3, 3, 0));
-    let mut tiny = Encoder::new(EncodeLimits { message: 512, table_bytes: 256, ..limits }, false);
+    let mut tiny = Encoder::new(EncodeLimits { message: 512, table_bytes: 256, ..limits }, Form::Plain);
     assert!(tiny.encode(&tables[..1]).is_empty());
     assert_eq!(tiny.dropped.of(Table::Calls), 3);
 }
 
+#[test]
+fn rows_to_hand_over_are_bounded_alike_and_can_be_encoded_later() {
+    let tables = testing::tables(1, 100, 3_000);
+    let limits = EncodeLimits { message: 64 << 10, table_bytes: 48 << 10, ..EncodeLimits::default() };
+    let mut encoder = Encoder::new(limits, Form::Handed);
+    let (mut handed, mut encoded) = (Vec::new(), Vec::new());
+    for batch in encoder.encode(&tables) {
+        assert!(batch.len() <= limits.message);
+        assert_eq!(batch.handed.len(), batch.tables.len());
+        assert!(batch.tables.iter().all(|t| t.ipc.is_empty() && t.ipc_len > 0));
+        // Elsewhere such a table means nothing.
+        let e = decode(&batch.tables[0], &Limits::default()).unwrap_err();
+        assert!(matches!(e, DecodeError::UnknownEncoding(2)), "{e}");
+        handed.extend(batch.handed.iter().flat_map(testing::call_ids));
+        for t in batch.encoded_tables().unwrap() {
+            encoded.extend(testing::call_ids(&decode(&t, &Limits::default()).unwrap().table));
+        }
+        let message = proto::Batch { seq: 9, tables: batch.tables.clone() };
+        assert_eq!(batch_len(&message), message_len(9, &batch), "both ends count the same credit");
+        assert!(batch_len(&message) > batch.tables.iter().map(|t| t.ipc_len).sum());
+    }
+    assert_eq!(handed, testing::call_ids(&tables[0]));
+    assert_eq!(encoded, handed);
+    let mut tiny = Encoder::new(EncodeLimits { table_bytes: 64 << 10, ..limits }, Form::Handed);
+    let rows = tiny.encode(&testing::tables(1, 3, 100_000)).iter().map(|e| e.rows.of(Table::Calls)).sum();
+    assert_eq!((tiny.stripped_rows, rows), (3, 3u64));
+}
+
 fn message(batch: &RecordBatch) -> proto::Table {
     let t = TableBatch { table: Table::Coverage, protocol: None, batch: batch.clone() };
-    encode(&[t], false).remove(0).tables.remove(0)
+    encode(&[t], Form::Plain).remove(0).tables.remove(0)
 }
 
 #[test]
@@ -124,7 +159,7 @@ proptest! {
         calls in any::<bool>(),
     ) {
         static GOOD: std::sync::LazyLock<[proto::Table; 2]> = std::sync::LazyLock::new(|| {
-            let calls = encode(&testing::tables(7, 5, 20), false).remove(0).tables.remove(0);
+            let calls = encode(&testing::tables(7, 5, 20), Form::Plain).remove(0).tables.remove(0);
             [message(&testing::coverage(5)), calls]
         });
         let mut table = GOOD[usize::from(calls)].clone();

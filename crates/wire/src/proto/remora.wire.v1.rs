@@ -137,6 +137,9 @@ pub struct Refuse {
 pub enum Encoding {
     Plain = 0,
     Zstd = 1,
+    /// No bytes at all: within one process the rows are handed over beside the stream. ipc is empty,
+    /// ipc_len what the rows take in memory. Elsewhere the hub does not know this encoding.
+    Handed = 2,
 }
 impl Encoding {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -147,6 +150,7 @@ impl Encoding {
         match self {
             Self::Plain => "ENCODING_PLAIN",
             Self::Zstd => "ENCODING_ZSTD",
+            Self::Handed => "ENCODING_HANDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -154,6 +158,7 @@ impl Encoding {
         match value {
             "ENCODING_PLAIN" => Some(Self::Plain),
             "ENCODING_ZSTD" => Some(Self::Zstd),
+            "ENCODING_HANDED" => Some(Self::Handed),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::Stream;
+use remora_model::TableBatch;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -12,8 +13,11 @@ use tonic::{Request, Response, Status, Streaming};
 use super::registry::{Lease, Position};
 use super::{Counters, IngestHandler, Inner, Refusal};
 use crate::codec::{self, batch_len};
+use crate::memory::{Depot, MemoryConnectInfo};
 use crate::proto::agent_message::Kind;
-use crate::proto::{Ack, AgentMessage, Batch, Credit, Hello, HubMessage, Refuse, Welcome, hub_message};
+use crate::proto::{
+    Ack, AgentMessage, Batch, Credit, Encoding, Hello, HubMessage, Refuse, Welcome, hub_message,
+};
 use crate::security::ServerAuth;
 use crate::{IncomingBatch, Limits, PROTOCOL_VERSION, Source, SpoolId};
 
@@ -71,6 +75,7 @@ impl<H: IngestHandler> crate::proto::ingest_server::Ingest for Endpoint<H> {
         let session = Session {
             inner: Arc::clone(&self.inner),
             peer: request.remote_addr(),
+            depot: request.extensions().get::<MemoryConnectInfo>().map(|i| Arc::clone(&i.0)),
             answers,
             stopping: self.stopping.clone(),
         };
@@ -101,6 +106,8 @@ impl Seat {
 struct Session<H> {
     inner: Arc<Inner<H>>,
     peer: Option<std::net::SocketAddr>,
+    /// Where an agent of this process leaves its rows.
+    depot: Option<Arc<Depot>>,
     answers: Answers,
     stopping: watch::Receiver<bool>,
 }
@@ -205,6 +212,7 @@ impl<H: IngestHandler> Session<H> {
 
     async fn batch(&self, source: &Source, position: &mut Position, batch: Batch) -> Result<(), Refusal> {
         let counters = &self.inner.counters;
+        let handed = self.depot.as_ref().map(|d| d.take(batch.seq)).unwrap_or_default();
         if batch.seq <= position.received {
             Counters::add(&counters.duplicates, 1);
             return Ok(());
@@ -214,12 +222,12 @@ impl<H: IngestHandler> Session<H> {
         }
         let (seq, wire_bytes) = (batch.seq, batch_len(&batch));
         let lost_before = crate::spool::holes(position.received, seq);
-        let incoming = if wire_bytes as usize > DECODE_INLINE {
+        let incoming = if handed.is_empty() && wire_bytes as usize > DECODE_INLINE {
             let limits = self.inner.limits.clone();
-            let work = tokio::task::spawn_blocking(move || decode(&batch, &limits));
+            let work = tokio::task::spawn_blocking(move || decode(&batch, handed, &limits));
             work.await.map_err(|_| Refusal::later("the hub is stopping"))?
         } else {
-            decode(&batch, &self.inner.limits)
+            decode(&batch, handed, &self.inner.limits)
         };
         let incoming = IncomingBatch { lost_before, ..incoming };
         for reason in &incoming.rejected {
@@ -252,7 +260,8 @@ async fn acknowledge(mut durable: watch::Receiver<u64>, answers: Answers, limits
     }
 }
 
-fn decode(batch: &Batch, limits: &Limits) -> IncomingBatch {
+/// `handed`: the rows of those tables that are not in the message.
+fn decode(batch: &Batch, handed: Vec<TableBatch>, limits: &Limits) -> IncomingBatch {
     let mut out = IncomingBatch {
         seq: batch.seq,
         lost_before: 0,
@@ -261,8 +270,16 @@ fn decode(batch: &Batch, limits: &Limits) -> IncomingBatch {
         unknown_columns: 0,
         rejected: Vec::new(),
     };
+    let mut handed = handed.into_iter();
     for table in &batch.tables {
-        match codec::decode(table, limits) {
+        let decoded = if table.encoding() == Encoding::Handed {
+            let rows = handed.next().filter(|rows| rows.table.name() == table.table);
+            let decoded = |table| codec::Decoded { table, unknown_columns: 0 };
+            rows.map(decoded).ok_or(codec::DecodeError::NotHanded)
+        } else {
+            codec::decode(table, limits)
+        };
+        match decoded {
             Ok(decoded) => {
                 out.unknown_columns += decoded.unknown_columns;
                 out.tables.push(decoded.table);

@@ -14,7 +14,7 @@ fn batch(payload: usize) -> Encoded {
     rows.add(Table::Calls, 2);
     let table =
         proto::Table { table: "calls".to_owned(), ipc: Bytes::from(vec![7; payload]), ..Default::default() };
-    Encoded { tables: vec![table], rows }
+    Encoded { tables: vec![table], rows, handed: Vec::new() }
 }
 
 fn config(dir: &std::path::Path, memory: usize, disk: u64) -> SpoolConfig {
@@ -43,6 +43,31 @@ fn what_exceeds_memory_goes_to_disk_and_comes_back_in_order() {
     spool.acknowledge(seqs[99]);
     assert!(spool.is_empty());
     assert_eq!((spool.stats().dropped_batches, spool.stats().disk_errors), (0, 0));
+}
+
+#[test]
+fn rows_to_hand_over_are_encoded_for_the_disk_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), 20_000, 1 << 20);
+    let spool = Spool::open(&config);
+    let mut encoder = crate::Encoder::new(crate::EncodeLimits::default(), crate::Form::Handed);
+    for id in 1..=20 {
+        spool.append(&mut encoder, &crate::testing::tables(id, 1, 3_000));
+    }
+    let (mut ids, mut at, mut handed) = (Vec::new(), 0, 0);
+    while let Some(held) = spool.next_after(at) {
+        at = held.seq;
+        handed += usize::from(!held.batch.handed.is_empty());
+        for table in held.batch.encoded_tables().unwrap() {
+            let decoded = crate::codec::decode(&table, &crate::Limits::default()).unwrap();
+            ids.extend(crate::testing::call_ids(&decoded.table));
+        }
+    }
+    assert_eq!(ids, (1..=20).collect::<Vec<_>>());
+    assert!(handed > 0 && handed < 20, "{handed} in memory");
+    spool.close();
+    drop(spool);
+    assert_eq!(read_all(&Spool::open(&config)).len(), 20);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::proto::hub_message::Kind as Answer;
 use crate::proto::{AgentMessage, Batch, Hello, HubMessage, Status};
 use crate::testing::{Hub, client_config, tables, until};
 use crate::{
-    Client, EncodeLimits, Encoder, IngestServer, Limits, MemoryConnector, Spool, SpoolConfig, Transport,
+    Client, EncodeLimits, Encoder, Form, IngestServer, Limits, MemoryConnector, Spool, SpoolConfig, Transport,
 };
 
 struct Talk {
@@ -65,7 +65,7 @@ fn hello() -> Hello {
 }
 
 fn batch(seq: u64, id: i64) -> Kind {
-    let encoded = Encoder::new(EncodeLimits::default(), false).encode(&tables(id, 1, 10)).remove(0);
+    let encoded = Encoder::new(EncodeLimits::default(), Form::Plain).encode(&tables(id, 1, 10)).remove(0);
     Kind::Batch(Batch { seq, tables: encoded.tables })
 }
 
@@ -153,7 +153,7 @@ async fn limits_of_the_hub_hold() {
 async fn a_batch_larger_than_the_hub_reads_is_given_up_and_the_rest_arrives() {
     let (_, door, hub) = hub(Limits { message: 20_000, ..Limits::default() });
     let spool = Spool::open(&SpoolConfig::default());
-    let mut encoder = Encoder::new(EncodeLimits::default(), false);
+    let mut encoder = Encoder::new(EncodeLimits::default(), Form::Plain);
     for (id, body) in [(1, 10), (2, 50_000), (3, 10)] {
         spool.append(&mut encoder, &tables(id, 1, body));
     }
@@ -164,6 +164,32 @@ async fn a_batch_larger_than_the_hub_reads_is_given_up_and_the_rest_arrives() {
     until("the status is in", || hub.lock().statuses.iter().any(|s| s["tier"] == "none")).await;
     assert!(client.shutdown(std::time::Duration::from_secs(30)).await);
     assert_eq!((spool.stats().dropped_batches, spool.stats().dropped_rows.total()), (1, 2));
+}
+
+#[tokio::test]
+async fn rows_are_handed_over_within_the_process_and_nowhere_else() {
+    let (server, door, hub) = hub(Limits { credit: 10_000, ..Limits::default() });
+    let spool = Spool::open(&SpoolConfig::default());
+    let transport = Transport::Memory(door.clone());
+    assert_eq!(transport.form(), Form::Handed);
+    let mut encoder = Encoder::new(EncodeLimits::default(), transport.form());
+    for id in 1..=50 {
+        spool.append(&mut encoder, &tables(id, 1, 1_000));
+    }
+    let client = Client::start(client_config(), transport, spool.clone());
+    assert!(client.shutdown(std::time::Duration::from_secs(60)).await);
+    assert_eq!(hub.durable_ids(), (1..=50).collect::<Vec<_>>());
+    assert!(server.stats().bytes > 50 * 1_000, "{:?}", server.stats());
+    assert_eq!(server.stats().rejected_tables, 0);
+
+    // A message that promises rows which nobody left.
+    let talk = Talk::open(&door).await;
+    talk.say(Kind::Hello(Hello { spool_id: "0".repeat(31) + "7", ..hello() })).await;
+    let Kind::Batch(mut message) = batch(1, 99) else { unreachable!() };
+    message.tables[0].set_encoding(crate::proto::Encoding::Handed);
+    talk.say(Kind::Batch(message)).await;
+    until("it is refused", || server.stats().rejected_tables == 1).await;
+    assert!(hub.lock().rejected[0].contains("not handed over"));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::testing::{Hub, client_config, tables, until};
 use crate::{
-    Client, ClientSecurity, EncodeLimits, Encoder, IngestServer, Limits, SecurityError, ServeError,
+    Client, ClientSecurity, EncodeLimits, Encoder, Form, IngestServer, Limits, SecurityError, ServeError,
     ServerSecurity, Spool, SpoolConfig, Token, Transport,
 };
 
@@ -70,7 +70,7 @@ async fn serve(security: ServerSecurity) -> (SocketAddr, Hub) {
 async fn send(url: String, security: ClientSecurity, hub: &Hub) -> Result<(), String> {
     let before = hub.durable_ids().len();
     let spool = Spool::open(&SpoolConfig::default());
-    spool.append(&mut Encoder::new(EncodeLimits::default(), true), &tables(1, 1, 2_000));
+    spool.append(&mut Encoder::new(EncodeLimits::default(), Form::Compressed), &tables(1, 1, 2_000));
     let client = Client::start(client_config(), Transport::Tcp { url, security }, spool);
     until("it worked or did not", || client.stats().last_error.is_some() || hub.durable_ids().len() > before)
         .await;
@@ -128,7 +128,7 @@ async fn tokens_are_asked_for_and_can_be_replaced() {
 
     // The agent that was turned away gets in once its file is right, without a restart.
     let spool = Spool::open(&SpoolConfig::default());
-    spool.append(&mut Encoder::new(EncodeLimits::default(), true), &tables(7, 1, 10));
+    spool.append(&mut Encoder::new(EncodeLimits::default(), Form::Compressed), &tables(7, 1, 10));
     let client =
         Client::start(client_config(), Transport::Tcp { url: url.clone(), security: token("wrong") }, spool);
     until("it was turned away", || client.stats().failures > 0).await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::testing::{Hub, Rng, client_config, tables, until};
 use crate::{
-    Client, EncodeLimits, Encoder, IngestServer, Limits, MemoryConnector, Spool, SpoolConfig, Transport,
-    memory,
+    Client, EncodeLimits, Encoder, Form, IngestServer, Limits, MemoryConnector, Spool, SpoolConfig,
+    Transport, memory,
 };
 
 /// A hub process: a runtime of its own, so that it can be killed.
@@ -56,7 +56,8 @@ impl Network {
                 let lifetime = 1_000 + rng.below(200_000);
                 let mut cut = cuts.subscribe();
                 tokio::spawn(async move {
-                    let Ok(far) = door.connect().await else { return };
+                    // Rows lie beside both halves of the way.
+                    let Ok(far) = door.connect_with(near.depot()).await else { return };
                     // The limit cuts a message in two wherever it happens to fall.
                     let (far_read, mut far_write) = tokio::io::split(far);
                     let (near_read, mut near_write) = tokio::io::split(&mut near);
@@ -127,7 +128,8 @@ async fn run(seed: u64) {
     let mut process = Process::start(Hub::default(), &limits);
     let network = Network::start(process.door.clone(), rng.next());
     let mut agent = Agent::start(dir.path(), &network);
-    let mut encoder = Encoder::new(EncodeLimits::default(), rng.below(2) == 0);
+    let form = [Form::Handed, Form::Plain, Form::Compressed][rng.below(3) as usize];
+    let mut encoder = Encoder::new(EncodeLimits::default(), form);
     let mut next_id = 1;
     let mut may_be_lost = HashSet::new();
     for _ in 0..80 {
