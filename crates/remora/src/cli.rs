@@ -337,7 +337,8 @@ pub struct StatsArgs {
     /// Also split by time, for example 1m
     #[arg(long, value_name = "LENGTH")]
     pub bucket: Option<String>,
-    /// Sort by count, failed, error_rate, bytes, p50, p99 or max
+    /// Sort by count, rate, failed, error_rate, bytes, elapsed_p50, elapsed_p90, elapsed_p95,
+    /// elapsed_p99 or elapsed_max
     #[arg(long, value_name = "COLUMN")]
     pub order_by: Option<String>,
     #[command(flatten)]

@@ -86,8 +86,8 @@ const ENTRIES: &[Entry] = &[
         name: "get_api_stats",
         title: "API statistics",
         description: "Counts calls by any fields: count, failed, error_rate (0 to 1), rate (calls per second), bytes, and latency \
-                      percentiles p50, p90, p95, p99 and max in microseconds. For example group_by [\"dst.name\", \"path\"] with \
-                      order_by \"p99\" finds slow endpoints; bucket \"1m\" gives a time series.",
+                      in microseconds: elapsed_p50, elapsed_p90, elapsed_p95, elapsed_p99, elapsed_min and elapsed_max. For \
+                      example group_by [\"dst.name\", \"path\"] with order_by \"elapsed_p99\" finds slow endpoints; bucket \"1m\" gives a time series.",
         input: schema::of::<StatsRequest>,
         output: rows_schema,
     },

@@ -105,8 +105,9 @@ pub struct StatsRequest {
     pub group_by: Option<Vec<String>>,
     /// Also split by time: the length of a bucket, for example `1m`.
     pub bucket: Option<String>,
-    /// Column to sort by, largest first: count (default), failed, error_rate, rate, request_bytes,
-    /// response_bytes, p50, p90, p95, p99 or max. With a bucket rows are in order of time.
+    /// Column to sort by, largest first: count (default), rate, failed, error_rate, bytes (both
+    /// ways), elapsed_p50, elapsed_p90, elapsed_p95, elapsed_p99 or elapsed_max. With a bucket and
+    /// without this, rows are in order of time.
     pub order_by: Option<String>,
     /// Groups shown, 1 to 1000. Default 50.
     pub limit: Option<u32>,

@@ -8,15 +8,18 @@ use super::request::StatsRequest;
 use super::window::{Window, parse_duration};
 use super::{Answer, Query, QueryError, compile, json_rows, limit, now, resolve};
 
-/// Names of the ranks, as `order_by` takes them.
+/// Names of the ranks, as `order_by` takes them: those of the columns. `elapsed_` may be left out.
 const RANKS: &[(&str, Rank)] = &[
     ("count", Rank::Count),
+    ("rate", Rank::Count),
     ("failed", Rank::Failed),
     ("error_rate", Rank::ErrorRate),
     ("bytes", Rank::Bytes),
-    ("p50", Rank::P50),
-    ("p99", Rank::P99),
-    ("max", Rank::Max),
+    ("elapsed_p50", Rank::P50),
+    ("elapsed_p90", Rank::P90),
+    ("elapsed_p95", Rank::P95),
+    ("elapsed_p99", Rank::P99),
+    ("elapsed_max", Rank::Max),
 ];
 
 impl Query {
@@ -45,13 +48,11 @@ impl Query {
             None if bucket.is_some() => Rank::Key,
             None => Rank::Count,
             Some(name) => {
-                let plain = name.strip_prefix("elapsed_").unwrap_or(name);
-                RANKS.iter().find(|(n, _)| *n == plain).map(|(_, r)| *r).ok_or_else(|| {
-                    QueryError::Argument {
-                        name: "order_by",
-                        problem: format!("cannot sort by {name:?}"),
-                        advice: format!("choose one of {}", rank_names()),
-                    }
+                let named = |n: &str| n == name || n.strip_prefix("elapsed_") == Some(name);
+                RANKS.iter().find(|(n, _)| named(n)).map(|(_, r)| *r).ok_or_else(|| QueryError::Argument {
+                    name: "order_by",
+                    problem: format!("cannot sort by {name:?}"),
+                    advice: format!("choose one of {}", rank_names()),
                 })?
             }
         };
@@ -74,6 +75,12 @@ impl Query {
             coverage: Some(self.coverage(window).await?),
             notes: query.filter.warnings.iter().map(ToString::to_string).collect(),
         };
+        if let (Some(from), Some(seconds)) = (stats.rate_from, stats.rate_seconds) {
+            answer.notes.push(format!(
+                "rate counts the {seconds:.0} s from {}, where what is kept begins, not the whole window",
+                from.to_rfc3339()
+            ));
+        }
         if stats.more_groups {
             answer.notes.push(
                 "there are more groups; raise limit, narrow the filter or group by fewer fields".to_owned(),
