@@ -99,7 +99,8 @@ fn copy(
     compressor: &mut Compressor,
 ) -> Result<(), ParquetError> {
     let lost = || ParquetError::General(format!("row group {group} is not where it should be"));
-    let columns = columns(writer, schema)?;
+    let absent = |f: &Field| source.schema.index_of(f.name()).is_err();
+    let columns = columns(writer, schema, absent)?;
     let metadata = source.metadata.row_groups().get(group).ok_or_else(lost)?;
     let described = source.metadata.file_metadata().schema_descr();
     let rows = usize::try_from(metadata.num_rows()).map_err(|_| lost())?;

@@ -190,7 +190,7 @@ pub(super) fn write_row_groups(
     compressor: &mut Compressor,
 ) -> Result<(), ParquetError> {
     for group in row_groups(batches, row_group_rows.max(1)) {
-        let columns = columns(file, schema)?;
+        let columns = columns(file, schema, |_| true)?;
         let mut writer = file.next_row_group()?;
         for column in columns {
             let name = column.field.name();
@@ -231,23 +231,37 @@ fn row_groups(batches: &[RecordBatch], most: usize) -> Vec<Vec<RecordBatch>> {
 /// One column of a row group.
 pub(super) struct Column<'a> {
     pub(super) field: &'a Arc<Field>,
-    leaves: Vec<(ColumnDescPtr, ArrowColumnWriter)>,
+    leaves: Vec<ColumnDescPtr>,
+    /// Arrow's writers of the leaves, where the column is written by them.
+    writers: Vec<ArrowColumnWriter>,
 }
 
-/// The columns of the next row group.
+/// The columns of the next row group, of which those that are `wanted` can be written.
 pub(super) fn columns<'a, W: Write + Send>(
     file: &SerializedFileWriter<W>,
     schema: &'a SchemaRef,
+    wanted: impl Fn(&Field) -> bool,
 ) -> Result<Vec<Column<'a>>, ParquetError> {
-    let factory = ArrowRowGroupWriterFactory::new(file, Arc::clone(schema));
-    let writers = factory.create_column_writers(file.flushed_row_groups().len())?;
-    let descriptions = file.schema_descr();
-    let mut columns: Vec<Column<'a>> =
-        schema.fields().iter().map(|field| Column { field, leaves: Vec::new() }).collect();
-    for (i, (description, writer)) in descriptions.columns().iter().zip(writers).enumerate() {
-        let root = descriptions.get_column_root_idx(i);
-        if let Some(column) = columns.get_mut(root) {
-            column.leaves.push((Arc::clone(description), writer));
+    let empty = |field| Column { field, leaves: Vec::new(), writers: Vec::new() };
+    let mut columns: Vec<Column<'a>> = schema.fields().iter().map(empty).collect();
+    let described = file.schema_descr();
+    for (i, leaf) in described.columns().iter().enumerate() {
+        if let Some(column) = columns.get_mut(described.get_column_root_idx(i)) {
+            column.leaves.push(Arc::clone(leaf));
+        }
+    }
+    // Each of Arrow's writers comes with a compressor, so none is made that is not used.
+    let by_arrow = |c: &&mut Column<'_>| wanted(c.field) && !TextChunk::takes(c.field.data_type());
+    let mut columns_by_arrow: Vec<&mut Column<'_>> = columns.iter_mut().filter(by_arrow).collect();
+    let fields: Vec<Arc<Field>> = columns_by_arrow.iter().map(|c| Arc::clone(c.field)).collect();
+    let part = Arc::new(Schema::new(fields));
+    let root = ArrowSchemaConverter::new().convert(&part)?.root_schema_ptr();
+    let nowhere = SerializedFileWriter::new(io::sink(), root, Arc::clone(file.properties()))?;
+    let writers = ArrowRowGroupWriterFactory::new(&nowhere, part).create_column_writers(0)?;
+    for (i, writer) in writers.into_iter().enumerate() {
+        let root = nowhere.schema_descr().get_column_root_idx(i);
+        if let Some(column) = columns_by_arrow.get_mut(root) {
+            column.writers.push(writer);
         }
     }
     Ok(columns)
@@ -264,7 +278,7 @@ impl Column<'_> {
     ) -> Result<(), ParquetError> {
         let ty = self.field.data_type();
         if !TextChunk::takes(ty) {
-            let (_, mut writers): (Vec<_>, Vec<_>) = self.leaves.into_iter().unzip();
+            let mut writers = self.writers;
             for part in parts {
                 for (leaf, writer) in compute_leaves(self.field, part)?.iter().zip(&mut writers) {
                     writer.write(leaf)?;
@@ -280,7 +294,7 @@ impl Column<'_> {
             bloom: bloom && has_bloom(self.field),
             page_rows: PAGE_ROWS,
         };
-        for (i, (description, _)) in self.leaves.into_iter().enumerate() {
+        for (i, description) in self.leaves.into_iter().enumerate() {
             let mut chunk = TextChunk::new(description, options, compressor);
             for part in parts {
                 match part.as_map_opt() {
