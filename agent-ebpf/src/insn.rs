@@ -1,18 +1,8 @@
-//! Instructions that Rust does not write by itself: atomic operations, which `core` does not offer for
-//! the BPF target (Linux 5.12 and newer run them), and a mask for the verifier.
+//! Instructions that Rust does not write by itself: an atomic addition, which `core` does not offer for
+//! the BPF target, and a mask for the verifier. Atomic operations that return something would need
+//! Linux 5.12.
 
 use core::arch::asm;
-
-/// Stores `value` and returns what was there.
-///
-/// # Safety
-///
-/// `at` is a valid, aligned address in a map value.
-#[inline(always)]
-pub unsafe fn swap(at: *mut u64, mut value: u64) -> u64 {
-    unsafe { asm!("{v} = xchg_64({p} + 0, {v})", v = inout(reg) value, p = in(reg) at) };
-    value
-}
 
 /// Adds `value`.
 ///

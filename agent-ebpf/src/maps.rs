@@ -72,7 +72,7 @@ pub static SCRATCH: Array<Scratch, { SCRATCH_SLOTS as usize }> = Array::new();
 /// Where a record is put together.
 #[repr(C)]
 pub struct Scratch {
-    /// 1 while a program uses it.
+    /// Programs that use it or are looking whether it is free.
     pub busy: u64,
     /// What the packet's headers say.
     pub headers: Headers,

@@ -56,6 +56,9 @@ const SPARED_AFTER: u64 = 8;
 /// Interface index of loopback, in every network namespace (LOOPBACK_IFINDEX, net/net_namespace.h).
 const LOOPBACK: u32 = 1;
 
+/// What is added to a slot's count to leave it: minus one.
+const LEAVE: u64 = u64::MAX;
+
 /// Handles a packet whose IP header begins at `l3`.
 #[inline(always)]
 pub fn handle(ctx: &SkBuffContext, at: At, l3: u32) {
@@ -74,16 +77,21 @@ pub fn handle(ctx: &SkBuffContext, at: At, l3: u32) {
             return;
         }
         let Some(s) = SCRATCH.get_ptr_mut(first + slot) else { return };
-        // SAFETY: a live map value; whoever finds 0 here owns the rest of it.
-        if unsafe { insn::swap(&raw mut (*s).busy, 1) } == 0 {
-            break s;
+        // SAFETY: a live map value; whoever sees the count at 1 after adding to it owns the rest of it. Of
+        // two that are between the two steps at once, one or none sees 1.
+        unsafe {
+            insn::add(&raw mut (*s).busy, 1);
+            if (&raw const (*s).busy).read_volatile() == 1 {
+                break s;
+            }
+            insn::add(&raw mut (*s).busy, LEAVE);
         }
         slot += 1;
     };
     // SAFETY: the slot was taken above, so nothing else refers to it.
     let (reason, bytes) = unsafe { examine(ctx, at, l3, len, settings, scratch) };
-    // SAFETY: as above.
-    unsafe { (&raw mut (*scratch).busy).write_volatile(0) };
+    // SAFETY: as above. Not a store of 0: somebody who found the slot taken may be about to leave it.
+    unsafe { insn::add(&raw mut (*scratch).busy, LEAVE) };
     count(reason, bytes);
 }
 
@@ -154,7 +162,7 @@ unsafe fn examine(
     // SAFETY: both point into `flow`.
     let (side, local) = unsafe { (&mut *side, &mut *local as *mut remora_abi::FlowSide) };
 
-    if flow::is_reopened(flow, side, h) {
+    if flow::is_reopened(flow, side, h) || may_be_another(at, flow, side, h) {
         flow::reset(flow, now);
         flow.side[0] = Default::default();
         flow.side[1] = Default::default();
@@ -191,7 +199,12 @@ unsafe fn examine(
             spare(ctx, at, flow, h, settings);
             return (Reason::Seen, h.total);
         }
-        side.hook = here;
+        // Before Linux 6.6 a SYN/ACK over IPv6 passes no egress hook, because its socket is not yet a
+        // full one (include/linux/bpf-cgroup.h). Its receiver's hook does not become the direction's:
+        // what a local sender sends next is to be seen at its own socket, which has the owner.
+        if at != At::SocketIngress || !h.is_synack() {
+            side.hook = here;
+        }
     }
     flow::account(flow, side, from as u8, h, now);
     if h.protocol == protocol::TCP
@@ -242,6 +255,16 @@ fn spare(ctx: &SkBuffContext, at: At, flow: &FlowValue, h: &Headers, settings: &
     {
         socket::pass_over(ctx.skb.skb, settings.generation);
     }
+}
+
+/// True for a SYN on the endpoints of a connection that was left out: it may open another one, of
+/// another process. The old one's sequence numbers would tell, but they are not kept; so each SYN is
+/// judged anew, where the sender's packets are seen first.
+#[inline(always)]
+fn may_be_another(at: At, flow: &FlowValue, side: &remora_abi::FlowSide, h: &Headers) -> bool {
+    flow.verdict != Reason::Captured as u8
+        && h.tcp_flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN
+        && (at != At::SocketIngress || side.flags & side_flags::COUNTED_AT_EGRESS == 0)
 }
 
 /// The reason why the flow is not captured, if there is one. A packet that was left out at its

@@ -1,5 +1,7 @@
 //! From the first bytes of a packet to its addresses, ports and TCP fields.
 
+use remora_abi::tcp_flags;
+
 use crate::maps::HEAD_LEN;
 
 /// Protocol numbers (IANA).
@@ -38,6 +40,16 @@ pub struct Headers {
     pub payload: u32,
     /// Length from the IP header on, without link padding.
     pub total: u32,
+}
+
+impl Headers {
+    /// True for the second packet of a TCP handshake.
+    #[inline(always)]
+    pub fn is_synack(&self) -> bool {
+        // Other protocols leave the flags at 0.
+        let both = tcp_flags::SYN | tcp_flags::ACK;
+        self.tcp_flags & both == both
+    }
 }
 
 pub enum Failure {

@@ -60,6 +60,15 @@ impl KernelError {
         Self::Io { what: what.into(), source }
     }
 
+    /// The reason on one line: of a verifier's log the last word before its statistics.
+    pub(super) fn reason(&self) -> String {
+        let Self::Verifier { program, cause, log } = self else { return self.to_string().replace('\n', " ") };
+        let statistics = ["verification time ", "stack depth ", "processed "];
+        let last = log.lines().rev().find(|l| !l.is_empty() && !statistics.iter().any(|s| l.starts_with(s)));
+        let last = last.unwrap_or("its verifier gave no reason");
+        format!("the kernel refused the program {program}: {cause}: {last}")
+    }
+
     pub(super) fn bpf(what: impl Into<String>, e: impl std::error::Error) -> Self {
         Self::Bpf { what: what.into(), cause: chain(&e) }
     }
@@ -78,4 +87,25 @@ pub(super) fn chain(e: &dyn std::error::Error) -> String {
         next = s.source();
     }
     text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_fits_on_a_line() {
+        let refused = |log: &str| {
+            let (program, cause) = ("p".to_owned(), "Invalid argument (os error 22)".to_owned());
+            KernelError::Verifier { program, cause, log: log.to_owned() }.reason()
+        };
+        assert_eq!(
+            refused(
+                "1: (bf) r6 = r1\nBPF_STX uses reserved fields\nverification time 9 usec\nprocessed 0 insns"
+            ),
+            "the kernel refused the program p: Invalid argument (os error 22): BPF_STX uses reserved fields"
+        );
+        assert!(refused("").ends_with("gave no reason"));
+        assert_eq!(KernelError::Setting("a\nb".to_owned()).reason(), "a b");
+    }
 }

@@ -80,10 +80,7 @@ impl Capture {
                 // A program that the verifier refuses is a fault of ours: say all of it when asked for
                 // this tier, and one line when another tier takes over.
                 Err(e @ KernelError::Verifier { .. }) if config.tier.is_some() => return Err(e),
-                Err(e) => {
-                    let reason = e.to_string().lines().next().unwrap_or_default().to_owned();
-                    rejected.push((tier, reason));
-                }
+                Err(e) => rejected.push((tier, e.reason())),
             }
         }
         match (config.tier, rejected.pop()) {

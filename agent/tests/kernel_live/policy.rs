@@ -2,10 +2,11 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, UdpSocket},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use remora_agent::kernel::{Reason, ShuntUntil, Tier, TierError};
@@ -85,6 +86,37 @@ fn ports_and_ranges_are_left_out_and_come_back() {
         marker,
     );
     assert_eq!(run.control.policy().include_cidrs.len(), 1);
+}
+
+#[test]
+fn endpoints_of_the_own_process_are_captured_when_another_has_them() {
+    const TEST: &str = "endpoints_of_the_own_process_are_captured_when_another_has_them";
+    let (port, from) = (free_port(), free_port());
+    let ask = format!("read line && exec curl -s --local-port {from} http://127.0.0.1:{port}/");
+    let asker = || Command::new("sh").args(["-c", &ask]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let (Ok(own), Ok(other)) = (asker(), asker()) else { return skip(TEST, "sh cannot be started") };
+    let server = loopback4(port);
+    let listener = TcpListener::bind(server).unwrap();
+    // The server closes first, so that the client's port is free at once.
+    let thread = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let n = stream.read(&mut [0; 4096]).unwrap();
+            assert!(n > 0);
+            stream.write_all(b"HTTP/1.0 204 No Content\r\n\r\n").unwrap();
+        }
+    });
+    let settings = remora_agent::kernel::Config { own_process: Some(own.id()), ..config([port]) };
+    let Some(run) = start(TEST, Tier::Cgroup, settings) else { return };
+    let other_id = other.id();
+    for mut child in [own, other] {
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+    thread.join().unwrap();
+    let [up, down] = run.connection(loopback4(from), server);
+    assert!(up.bytes().starts_with(b"GET / ") && down.bytes().starts_with(b"HTTP/1.0 204"));
+    assert!(up.packets.iter().all(|p| p.tgid == other_id));
 }
 
 #[test]
