@@ -32,6 +32,8 @@ Commands:
   up [ARGS..]               install what is missing, build, and run `remora up ARGS..`
   test [--quick] [FILTER]   run all tests; --quick leaves out lints, documentation and live tests;
                             FILTER runs only the tests whose name contains it
+  test --layer kernels [FILTER]
+                            run the live tests in QEMU on Debian's kernels (minutes for each)
   setup [--tests]           install what building (and testing) needs; does nothing the second time
   ebpf                      build the eBPF object
   tidy                      check format, boundaries between crates, licences, texts and links
@@ -45,6 +47,7 @@ Commands:
 
 Environment:
   REMORA_TARGET_DIR         where builds go (default: ~/.cache/remora/target, shared by all clones)
+  REMORA_DEBIAN_MIRROR      where --layer kernels fetches packages (default: apt's Debian mirror)
   REMORA_EBPF_TOOLCHAIN     rustup toolchain for the eBPF object, instead of the one xtask finds
 ";
 

@@ -73,6 +73,32 @@ const TESTS: &[Need] = &[
     },
 ];
 
+/// What booting other kernels needs: an emulator, and the tools that make a RAM disk.
+const GUESTS: &[Need] = &[
+    Need {
+        what: "QEMU",
+        programs: &["qemu-system-x86_64"],
+        names: Names {
+            apt: "qemu-system-x86",
+            dnf: "qemu-system-x86-core",
+            pacman: "qemu-system-x86",
+            apk: "qemu-system-x86_64",
+        },
+    },
+    Need {
+        what: "busybox",
+        programs: &["busybox"],
+        names: Names { apt: "busybox-static", ..Names::same("busybox") },
+    },
+    Need { what: "cpio", programs: &["cpio"], names: Names::same("cpio") },
+    Need { what: "kmod", programs: &["depmod", "modprobe"], names: Names::same("kmod") },
+    Need {
+        what: "setpriv and unshare",
+        programs: &["setpriv", "unshare"],
+        names: Names { apk: "setpriv util-linux-misc", ..Names::same("util-linux") },
+    },
+];
+
 pub(crate) fn command(root: &Path, mut args: Args) -> Result<()> {
     let tests = args.flag("--tests");
     args.finish()?;
@@ -96,6 +122,12 @@ pub(crate) fn setup(root: &Path, tests: bool) -> Result<()> {
     changed |= toolchain::install(root)?;
     eprintln!("setup: {}", if changed { "done" } else { "everything is here" });
     Ok(())
+}
+
+/// Installs what is missing for tests on other kernels, beside [`setup`].
+pub(crate) fn guests() -> Result<()> {
+    let missing: Vec<&Need> = GUESTS.iter().filter(|need| !need.is_met()).collect();
+    if missing.is_empty() { Ok(()) } else { install_packages(&missing) }
 }
 
 fn install_packages(missing: &[&Need]) -> Result<()> {

@@ -5,6 +5,7 @@
 //! this machine prints `SKIPPED: name: reason`; it is counted as skipped, never as passed.
 
 mod binaries;
+mod kernels;
 mod libtest;
 mod report;
 
@@ -25,6 +26,13 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
     let quick = args.flag("--quick");
+    let layer = args.value("--layer")?;
+    if let Some(other) = layer.as_ref().filter(|layer| *layer != "kernels") {
+        return Err(UsageError(format!("--layer knows `kernels` alone, not `{other}`")).into());
+    }
+    if quick && layer.is_some() {
+        return Err(UsageError("--quick leaves out what --layer asks for".into()).into());
+    }
     let words = args.positional()?;
     if words.len() > 1 {
         return Err(UsageError(format!("one filter at most, not also `{}`", words[1])).into());
@@ -33,6 +41,14 @@ pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
 
     setup::setup(root, !quick)?;
     let mut report = Report::new();
+    if layer.is_some() {
+        setup::guests()?;
+        if report.layer("ebpf", || step("the eBPF object builds", ebpf::build(root).map(drop)))? {
+            let binaries = build(root, &mut report, kernels::TESTS)?;
+            kernels::layers(&mut report, &binaries, filter)?;
+        }
+        return report.finish();
+    }
     if filter.is_none() {
         report.layer("tidy", || tidy_layer(root))?;
     }
@@ -44,14 +60,7 @@ pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
         // The links in the documentation are `cargo xtask lint`'s affair: they break nothing.
         report.layer("lint", || step("clippy", lint::clippy(root).run()))?;
     }
-    let mut binaries = Vec::new();
-    report.layer("build", || match product::build(root).and_then(|_| binaries::build(root)) {
-        Ok(built) => {
-            binaries = built;
-            Outcome::default()
-        }
-        Err(error) => Outcome::failure("the workspace's tests build", &format!("{error:#}")),
-    })?;
+    let binaries = build(root, &mut report, &[])?;
     for binary in binaries.iter().filter(|binary| !binary.is_live()) {
         report.layer(&binary.title(), || binary.run(filter, &[], LIMIT))?;
     }
@@ -60,10 +69,26 @@ pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
         for binary in binaries.iter().filter(|binary| binary.is_live()) {
             report.layer(&binary.title(), || live(binary, filter))?;
         }
+        if filter.is_none() {
+            report.layer("kernels", || kernels::skipped(kernels::OPT_IN))?;
+        }
     } else if filter.is_none() {
         println!("left out by --quick: lint, documentation tests, live tests");
     }
     report.finish()
+}
+
+/// Builds the product and the tests, all or only some; gives none where that fails.
+fn build(root: &Path, report: &mut Report, only: &[&str]) -> Result<Vec<Binary>> {
+    let mut binaries = Vec::new();
+    report.layer("build", || match product::build(root).and_then(|_| binaries::build(root, only)) {
+        Ok(built) => {
+            binaries = built;
+            Outcome::default()
+        }
+        Err(error) => Outcome::failure("the workspace's tests build", &format!("{error:#}")),
+    })?;
+    Ok(binaries)
 }
 
 fn step(name: &str, result: Result<()>) -> Outcome {

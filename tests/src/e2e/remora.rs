@@ -47,11 +47,24 @@ impl Remora {
     /// # Errors
     /// When it ends or does not become ready; the message has its log.
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_under(&[], arguments)
+    }
+
+    /// The same, started by a program that takes something from it and becomes it.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_under(wrapper: &[&str], arguments: &[&str]) -> Result<Self> {
         let dir = TempDir::with_prefix("remora-e2e-")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let log = File::create(dir.path().join("log"))?;
-        let mut command = Command::new(binary()?);
+        let binary = binary()?;
+        let words = wrapper.iter().map(AsRef::as_ref).chain([binary.as_os_str()]);
+        let words: Vec<&std::ffi::OsStr> = words.collect();
+        let (program, before) = words.split_first().context("a command has a word")?;
+        let mut command = Command::new(program);
         command
+            .args(before)
             .args(["up", "--listen", &address.to_string(), "--data-dir"])
             .arg(dir.path().join("data"))
             .args(arguments)

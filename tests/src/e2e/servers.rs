@@ -65,6 +65,11 @@ impl Server {
         self.dir.path()
     }
 
+    /// Its process; that of a program started by `ip netns exec` too, which becomes it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The calls in its log.
     ///
     /// # Errors

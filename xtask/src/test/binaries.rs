@@ -31,8 +31,8 @@ pub(crate) struct Binary {
     dir: PathBuf,
 }
 
-/// Compiles all tests of the workspace.
-pub(crate) fn build(root: &Path) -> Result<Vec<Binary>> {
+/// Compiles the workspace's tests: all of them, or the integration tests of these names.
+pub(crate) fn build(root: &Path, only: &[&str]) -> Result<Vec<Binary>> {
     let cargo = product::cargo(root).args([
         "test",
         "--release",
@@ -40,6 +40,7 @@ pub(crate) fn build(root: &Path) -> Result<Vec<Binary>> {
         "--no-run",
         "--message-format=json-render-diagnostics",
     ]);
+    let cargo = cargo.args(only.iter().flat_map(|name| ["--test", name]));
     eprintln!("+ {}", cargo.line());
     let mut child = cargo.command().stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo has no output")?;
@@ -89,6 +90,16 @@ impl Binary {
             "test" => format!("{} {}", self.package, self.target),
             kind => format!("{} ({kind})", self.package),
         }
+    }
+
+    /// The target's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.target
+    }
+
+    /// The compiled file.
+    pub(crate) fn executable(&self) -> &Path {
+        &self.executable
     }
 
     /// Whether its tests use the real kernel: the end-to-end tests, which drive the binary, and
