@@ -11,13 +11,7 @@ use crate::{
 /// The key of a packet's flow, and which side sent it.
 #[inline(always)]
 pub fn key(h: &Headers, netns: u32) -> (FlowKey, usize) {
-    let from_1 = (h.src[0], h.src[1], h.src_port) > (h.dst[0], h.dst[1], h.dst_port);
-    let protocol_netns = u32::from(h.protocol) | netns << 8;
-    if from_1 {
-        (FlowKey { addr: [h.dst, h.src], port: [h.dst_port, h.src_port], protocol_netns }, 1)
-    } else {
-        (FlowKey { addr: [h.src, h.dst], port: [h.src_port, h.dst_port], protocol_netns }, 0)
-    }
+    FlowKey::between((&h.src, h.src_port), (&h.dst, h.dst_port), h.protocol, netns)
 }
 
 /// Adds a flow; `template` is memory to build it in.

@@ -118,6 +118,7 @@ impl Agent {
                 flush: config.flush.clone(),
                 queue: queue.clone(),
                 exchange,
+                table: control.flow_table(),
                 shunt: shunt(config, &control),
             });
             reports.push(shard.report());

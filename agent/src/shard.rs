@@ -16,7 +16,9 @@ pub use self::report::{ShardReport, SharedReport};
 use self::sink::{BatchSink, RowMaker};
 use crate::config::FlushOptions;
 use crate::ids::CallIds;
-use crate::kernel::{Control, KernelError, PacketRecord, RingReader, ShuntUntil, Wake, packet_flags};
+use crate::kernel::{
+    Control, FlowTable, KernelError, PacketRecord, RingReader, ShuntUntil, Wake, packet_flags,
+};
 use crate::owners::{FlowOwners, Processes};
 use crate::ship::ShipQueue;
 
@@ -82,6 +84,8 @@ pub struct ShardParts {
     pub queue: ShipQueue,
     /// The way to the other shards.
     pub exchange: Exchange,
+    /// What the kernel has counted of each flow, where it does.
+    pub table: Option<FlowTable>,
     /// To leave out bodies in the kernel, from this size on.
     pub shunt: Option<(Control, u64)>,
 }
@@ -115,6 +119,7 @@ impl Shard {
                 owners: parts.owners,
                 processes: parts.processes,
                 exchange: parts.exchange,
+                table: parts.table,
                 only: parts.only,
                 lean: false,
                 now,
@@ -162,12 +167,13 @@ impl Shard {
     /// Takes a packet.
     pub fn packet(&mut self, packet: &PacketRecord<'_>) {
         self.engine.set_scope(packet.netns);
+        self.engine.set_tag(packet.flow_id);
         if packet.flags & packet_flags::FRAGMENT != 0 && self.rows.exchange.is_needed() {
             self.fragment(packet);
             return;
         }
-        self.rows.note(packet);
-        self.engine.packet(packet.time, packet.data, packet.wire_len, &mut BatchSink(&mut self.rows));
+        let sink = &mut BatchSink { rows: &mut self.rows, packet: Some(packet) };
+        self.engine.packet(packet.time, packet.data, packet.wire_len, sink);
         if let Some(control) = &self.shunt {
             // One packet gives rise to one shunt at most.
             let shunt = self.engine.take_shunts().next();
@@ -182,15 +188,16 @@ impl Shard {
     }
 
     fn fragment(&mut self, packet: &PacketRecord<'_>) {
-        let sink = &mut BatchSink(&mut self.rows);
+        let sink = &mut BatchSink::new(&mut self.rows);
         let whole = self.engine.defragment(packet.time, packet.data, packet.wire_len, sink);
         match whole.map(|datagram| self.rows.exchange.route(packet.time, datagram)) {
             None | Some(Route::Sent) => {}
             Some(Route::Here(datagram)) => {
-                self.engine.datagram(packet.time, &datagram, &mut BatchSink(&mut self.rows));
+                let sink = &mut BatchSink { rows: &mut self.rows, packet: Some(packet) };
+                self.engine.datagram(packet.time, &datagram, sink);
             }
             Some(Route::Refused(len)) => {
-                BatchSink(&mut self.rows).problem(Problem::FragmentLost, len as u64);
+                BatchSink::new(&mut self.rows).problem(Problem::FragmentLost, len as u64);
             }
         }
     }
@@ -201,11 +208,11 @@ impl Shard {
         let now = Instant::now();
         self.rows.now = now;
         while let Some((ts, datagram)) = self.rows.exchange.take() {
-            self.engine.datagram(ts, &datagram, &mut BatchSink(&mut self.rows));
+            self.engine.datagram(ts, &datagram, &mut BatchSink::new(&mut self.rows));
         }
         if idle && now.duration_since(self.ticked) >= TICK {
             self.ticked = now;
-            self.engine.tick(wall_clock(), &mut BatchSink(&mut self.rows));
+            self.engine.tick(wall_clock(), &mut BatchSink::new(&mut self.rows));
         }
         let set = &self.rows.set;
         let full = set.rows() >= self.flush.rows || set.bytes() >= self.flush.bytes;
@@ -217,7 +224,7 @@ impl Shard {
 
     /// Ends all flows and hands everything over.
     pub fn finish(&mut self) {
-        self.engine.finish(&mut BatchSink(&mut self.rows));
+        self.engine.finish(&mut BatchSink::new(&mut self.rows));
         self.hand_over();
     }
 

@@ -198,10 +198,21 @@ fn a_gibibyte_fills_no_memory_and_hides_no_calls() -> Result<()> {
     println!("{others} other calls meanwhile; at most {} MiB resident", peak >> 10);
     ensure!(peak < MEMORY_KIB, "{peak} KiB resident");
 
+    // The bytes that were left out in the kernel are counted.
+    let kfl = format!("tcp && dst.port == {} && conn_state == \"closed\"", server.port);
+    let large = format!("{kfl} && dst.bytes > {}", 1_u64 << 30);
+    let fields = "src.process,dst.process,dst.bytes,src.packets,tcp_rtt_us,missing_bytes";
+    let flow = wait_for("the flow of the large download", || {
+        let flows = remora.get("flows", &[("kfl", &large), ("since", "all"), ("fields", fields)])?;
+        Ok(flows["rows"].as_array().and_then(|rows| rows.first().cloned()).ok_or_else(|| flows.to_string()))
+    })?;
+    ensure!(flow["dst.bytes"].as_u64() < Some((1 << 30) + (1 << 26)), "{flow}");
+    ensure!(flow["src.process"] == "curl" && flow["missing_bytes"] == 0, "{flow}");
+    ensure!(flow["src.packets"].as_u64() > Some(3) && flow["tcp_rtt_us"].as_u64().is_some(), "{flow}");
+
     // The flow that carried it is known, and what was found in it.
     let flow = |row: &Value| row["src.process"] == "curl" && row["conn_l7_detected"][0] == "http";
     wait_for("closed flows of every download", || {
-        let kfl = format!("tcp && dst.port == {} && conn_state == \"closed\"", server.port);
         let fields = "src.process,conn_l7_detected";
         let flows =
             remora.get("flows", &[("kfl", &kfl), ("since", "all"), ("limit", "1000"), ("fields", fields)])?;

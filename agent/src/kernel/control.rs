@@ -1,12 +1,12 @@
 //! Steering and observing a running capture.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use remora_abi::{Counter, Reason, Shunt, packet_flags};
 
 use super::{
-    Config, Counters, FlowEntry, KernelError, Owners, PacketRecord, Policy, Tier, TierReport, clock::Clock,
-    load::Maps, packet_socket::PacketShared, policy,
+    Config, Counters, FlowEntry, FlowTable, KernelError, Owners, PacketRecord, Policy, Tier, TierReport,
+    clock::Clock, flows::Flows, load::Maps, packet_socket::PacketShared, policy,
 };
 
 /// Until when a direction of a flow is not copied.
@@ -84,15 +84,27 @@ impl Control {
         Ok(out)
     }
 
+    /// The flow table, to look up single flows. The `AF_PACKET` tier has none.
+    pub fn flow_table(&self) -> Option<FlowTable> {
+        self.shared_flows().map(FlowTable::new)
+    }
+
+    fn shared_flows(&self) -> Option<Arc<RwLock<Flows>>> {
+        match &self.shared.backend {
+            Backend::Bpf(maps) => Some(Arc::clone(&lock(maps).flows)),
+            Backend::Packet(_) => None,
+        }
+    }
+
     /// Hands every flow of the table to `f`, in no order. Flows that come or go meanwhile may be
     /// missed; none comes twice while it stays. The `AF_PACKET` tier has no table.
     pub fn flows(&self, mut f: impl FnMut(FlowEntry)) -> Result<(), KernelError> {
-        let Backend::Bpf(maps) = &self.shared.backend else {
+        let Some(flows) = self.shared_flows() else {
             return Err(KernelError::Unsupported(self.shared.report.tier));
         };
         let clock = Clock::new();
-        let maps = lock(maps);
-        for entry in maps.flows.iter() {
+        let flows = flows.read().unwrap_or_else(PoisonError::into_inner);
+        for entry in flows.iter() {
             match entry {
                 Ok((key, value)) => f(FlowEntry::new(&key, &value, &clock)),
                 // The flow went away between its key and its value.

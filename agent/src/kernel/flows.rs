@@ -2,13 +2,18 @@
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use aya::maps::{HashMap, MapData, MapError};
 use remora_abi::{FlowKey, FlowValue, Opener, Reason};
 use remora_model::Timestamp;
 
-use super::clock::Clock;
+use super::{KernelError, clock::Clock};
+
+/// The table itself.
+pub(super) type Flows = HashMap<MapData, FlowKey, FlowValue>;
 
 /// What one side of a flow has sent.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +101,108 @@ impl FlowEntry {
     }
 }
 
+/// Looks flows up by their ends, at the price of a system call each. For one thread.
+#[derive(Debug)]
+pub struct FlowTable {
+    map: Arc<RwLock<Flows>>,
+    clock: Clock,
+}
+
+impl FlowTable {
+    pub(super) fn new(map: Arc<RwLock<Flows>>) -> Self {
+        Self { map, clock: Clock::new() }
+    }
+
+    /// The flow of an IP protocol between two ends. Their order does not matter, nor does it say
+    /// which side is which in the entry. `netns` is that of its packets. `None` when the table has
+    /// no such flow: it is full and others were used later, or its packets were not captured.
+    ///
+    /// # Errors
+    ///
+    /// When the table cannot be read.
+    pub fn get(
+        &mut self,
+        protocol: u8,
+        netns: u32,
+        ends: [SocketAddr; 2],
+    ) -> Result<Option<FlowEntry>, KernelError> {
+        let key = key(protocol, netns, ends);
+        let found = self.map.read().unwrap_or_else(PoisonError::into_inner).get(&key, 0);
+        match found {
+            Ok(value) => {
+                self.clock.refresh();
+                Ok(Some(FlowEntry::new(&key, &value, &self.clock)))
+            }
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(e) => Err(KernelError::bpf("reading the flow table", e)),
+        }
+    }
+
+    /// Removes the flow, if it still has this id: its next packet begins a new entry.
+    ///
+    /// # Errors
+    ///
+    /// When the table cannot be read or written.
+    pub fn remove(
+        &mut self,
+        protocol: u8,
+        netns: u32,
+        ends: [SocketAddr; 2],
+        id: u32,
+    ) -> Result<(), KernelError> {
+        let key = key(protocol, netns, ends);
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let removed = match map.get(&key, 0) {
+            Ok(value) if value.id == id => map.remove(&key),
+            other => other.map(drop),
+        };
+        match removed {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(e) => Err(KernelError::bpf("removing a flow from the table", e)),
+        }
+    }
+}
+
+fn key(protocol: u8, netns: u32, [a, b]: [SocketAddr; 2]) -> FlowKey {
+    let (a_words, b_words) = (words(a.ip()), words(b.ip()));
+    FlowKey::between((&a_words, a.port()), (&b_words, b.port()), protocol, netns).0
+}
+
+/// An address as the table has it: IPv4 mapped into IPv6, network order, in words of the machine.
+fn words(ip: IpAddr) -> [u64; 2] {
+    let v6 = match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    let bits = v6.to_bits();
+    [((bits >> 64) as u64).to_be(), (bits as u64).to_be()]
+}
+
 fn address(key: &FlowKey, side: usize) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from(key.address(side))).to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn both_directions_have_one_key() {
+        for (a, b) in [
+            ("10.0.0.1:80", "10.0.0.1:81"),
+            ("10.0.0.2:1", "9.255.0.9:65535"),
+            ("[::1]:5", "[fe80::1]:4"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+        ] {
+            let (a, b): (SocketAddr, SocketAddr) = (a.parse().unwrap(), b.parse().unwrap());
+            let there = key(6, 7, [a, b]);
+            assert_eq!(there, key(6, 7, [b, a]));
+            assert_ne!(there, key(17, 7, [a, b]));
+            assert_ne!(there, key(6, 8, [a, b]));
+            assert_eq!((there.protocol(), there.netns()), (6, 7));
+            let ends = [0, 1].map(|side| SocketAddr::new(address(&there, side), there.port[side]));
+            assert!(ends == [a, b] || ends == [b, a], "{ends:?}");
+        }
+    }
 }

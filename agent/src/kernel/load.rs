@@ -1,6 +1,6 @@
 //! Loading the programs and their maps.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -8,9 +8,9 @@ use aya::{
     programs::{CgroupSkb, CgroupSock, CgroupSockAddr, Program, ProgramError, ProgramType, SchedClassifier},
     sys::{BpfHelper, is_helper_supported},
 };
-use remora_abi::{CidrKey4, CidrKey6, Counter, FlowKey, FlowValue, Process, RingState, Settings, Shunt};
+use remora_abi::{CidrKey4, CidrKey6, Counter, Process, RingState, Settings, Shunt};
 
-use super::{Config, KernelError, error::chain};
+use super::{Config, KernelError, error::chain, flows::Flows};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("REMORA_EBPF_OBJECT_PATH"));
 
@@ -23,7 +23,8 @@ const LOG_LINES: usize = 12;
 pub(super) struct Maps {
     pub(super) settings: Array<MapData, Settings>,
     pub(super) counters: PerCpuArray<MapData, Counter>,
-    pub(super) flows: HashMap<MapData, FlowKey, FlowValue>,
+    /// Has a lock of its own: shards look flows up at the same time.
+    pub(super) flows: Arc<RwLock<Flows>>,
     pub(super) shunts: Array<MapData, Shunt>,
     pub(super) ports: Array<MapData, u8>,
     pub(super) cidrs4: LpmTrie<MapData, CidrKey4, u32>,
@@ -72,7 +73,7 @@ pub(super) fn load(config: &Config, rings: u32, ring_bytes: u32) -> Result<Loade
     let maps = Maps {
         settings: map(&mut ebpf, "SETTINGS")?,
         counters: map(&mut ebpf, "COUNTERS")?,
-        flows: map(&mut ebpf, "FLOWS")?,
+        flows: Arc::new(RwLock::new(map(&mut ebpf, "FLOWS")?)),
         shunts: map(&mut ebpf, "SHUNTS")?,
         ports: map(&mut ebpf, "PORTS")?,
         cidrs4: map(&mut ebpf, "CIDRS4")?,

@@ -49,7 +49,7 @@ pub use config::{Cidr, CidrError, Config, Policy};
 pub use control::{Control, ShuntUntil};
 pub use counters::Counters;
 pub use error::KernelError;
-pub use flows::{FlowEntry, FlowSideEntry};
+pub use flows::{FlowEntry, FlowSideEntry, FlowTable};
 pub use owner::{Owner, OwnerSource, Owners};
 pub use reader::{Direction, PacketRecord, RingReader, Stopper, Wake};
 pub use remora_abi::{Reason, packet_flags, tcp_flags};

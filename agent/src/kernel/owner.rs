@@ -32,7 +32,7 @@ pub enum OwnerSource {
 pub struct Owner {
     /// Its process (thread group) id.
     pub tgid: u32,
-    /// Its name (`comm`, at most 15 bytes); the thread's that made the socket when the process is gone.
+    /// Its name (`comm`, at most 15 bytes).
     pub comm: String,
     /// Cgroup-v2 id; 0 when unknown.
     pub cgroup_id: u64,
@@ -58,7 +58,7 @@ impl Owners {
         Self { maps, seed: Arc::default() }
     }
 
-    /// The process with this id, as it was when it used a socket last.
+    /// The process with this id: its name now, or when it used a socket last.
     pub fn process(&self, tgid: u32) -> Option<Owner> {
         if tgid == 0 {
             return None;
@@ -76,11 +76,18 @@ impl Owners {
     }
 
     /// The owner of the socket with this protocol (IP number) and endpoints, from the last look at
-    /// `/proc`: the connection itself, else what listens on the local endpoint.
-    pub fn endpoint(&self, protocol: u8, local: SocketAddr, remote: SocketAddr) -> Option<Owner> {
+    /// `/proc`: the connection itself, else what listens on the local endpoint. Where several network
+    /// namespaces have such a socket, the cgroup decides (0: unknown), and nobody if it cannot.
+    pub fn endpoint(
+        &self,
+        protocol: u8,
+        local: SocketAddr,
+        remote: SocketAddr,
+        cgroup_id: u64,
+    ) -> Option<Owner> {
         let tgid = {
             let seed = self.seed.read().unwrap_or_else(PoisonError::into_inner);
-            seed.find(protocol, local, remote)?
+            seed.find(protocol, local, remote, cgroup_id)?
         };
         self.process(tgid)
     }

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use remora_abi::{Counter, Hook, PacketHeader, Reason, direction, packet_flags, tcp_flags};
+use remora_abi::{Counter, Hook, PacketHeader, Reason, direction, packet_flags};
 
 use super::{
     Config, Counters, KernelError, Policy,
@@ -209,10 +209,7 @@ impl Rules {
         if !frame.loopback && !self.hooks.is_mine(&h, hook, frame.time_ns) {
             return Err(Reason::Seen);
         }
-        let special = tcp_flags::SYN | tcp_flags::FIN | tcp_flags::RST;
-        if h.protocol == TCP && !h.no_l4 && h.tcp_flags & special == 0 && h.payload >= total {
-            return Err(Reason::NoPayload);
-        }
+        // Segments without payload go on too: no flow table counts them here.
         let captured = total.min(self.snaplen).min(frame.data.len());
         let data = frame.data.get(..captured).ok_or(Reason::Short)?;
         if captured < total {
@@ -238,8 +235,6 @@ impl Rules {
         Ok((header, data))
     }
 }
-
-const TCP: u8 = 6;
 
 fn admits(policy: &Policy, h: &Headers) -> bool {
     let either_port =

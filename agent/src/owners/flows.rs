@@ -1,4 +1,8 @@
 //! The owners of both sides of each flow, as the packets tell them.
+//!
+//! They are kept by the engine's id of the flow, not by addresses: what the engine tells apart
+//! (connections that follow each other between the same ends, equal addresses in different network
+//! namespaces) has owners of its own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,14 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use remora_dissect::LinkType;
-use remora_dissect::packet::{self, Transport as Header};
-use remora_model::{Endpoint, Transport};
+use remora_dissect::FlowName;
+use remora_model::{Endpoint, FlowId, Transport};
 
-use crate::kernel::{Direction, Owners, PacketRecord, packet_flags};
+use crate::kernel::{Direction, Owners, PacketRecord};
 
 /// Packets of flows that were noted already are recognised by this many remembered tags.
 const TAGS: usize = 8_192;
+/// No tag: its process has an id that none has.
+const NO_TAG: u64 = u64::MAX;
 
 /// How often `/proc` is asked for a socket of a flow, and how long to wait in between.
 const TRIES: u8 = 4;
@@ -30,23 +35,23 @@ pub struct SideOwner {
     pub cgroup_id: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
+    transport: Transport,
+    ends: [Endpoint; 2],
     /// The lower endpoint's side and the higher one's.
     sides: [SideOwner; 2],
     tries: u8,
     ask_at: Option<Instant>,
 }
 
-type Key = (Transport, Endpoint, Endpoint);
-
 /// Owners of the flows of one shard. Holds at most twice its capacity: when the newer half is full,
 /// the older is forgotten, except for what was used in the meantime.
 #[derive(Debug)]
 pub struct FlowOwners {
     owners: Option<Owners>,
-    newer: HashMap<Key, Entry>,
-    older: HashMap<Key, Entry>,
+    newer: HashMap<FlowId, Entry>,
+    older: HashMap<FlowId, Entry>,
     capacity: usize,
     tags: Box<[u64]>,
     /// Set when a look at `/proc` might help; whoever does it clears it.
@@ -61,42 +66,30 @@ impl FlowOwners {
             newer: HashMap::new(),
             older: HashMap::new(),
             capacity: capacity.max(16),
-            tags: vec![0; TAGS].into(),
+            tags: vec![NO_TAG; TAGS].into(),
             wants_reseed,
         }
     }
 
-    /// Notes what a packet tells of its flow. Cheap for all but the first packets of each side, for
-    /// which it gives transport, sender and receiver.
-    pub fn note(&mut self, packet: &PacketRecord<'_>) -> Option<(Transport, Endpoint, Endpoint)> {
-        if packet.flags & (packet_flags::FRAGMENT | packet_flags::NO_L4) != 0 {
-            return None;
+    /// Notes what a packet tells of its flow; `sender` is the end that sent it, 0 or 1. Cheap for
+    /// all but the first packets of each side, for which it is true.
+    pub fn note(&mut self, flow: &FlowName, sender: usize, packet: &PacketRecord<'_>) -> bool {
+        let sender = sender & 1;
+        // The ids of a shard count up; their low bits tell its flows apart.
+        let id = flow.id.0.cast_unsigned();
+        let tag = id << 33 | u64::from(packet.tgid) << 1 | sender as u64;
+        // Ids have a stride: Fibonacci hashing spreads them.
+        let slot = (id << 1 | sender as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        match self.tags.get_mut(slot as usize % TAGS) {
+            Some(seen) if *seen == tag => return false,
+            Some(seen) => *seen = tag,
+            None => {}
         }
-        if packet.flow_id != 0 {
-            let side = u64::from(packet.flags & packet_flags::FROM_SIDE_1 != 0);
-            let tag = u64::from(packet.flow_id) << 32 | u64::from(packet.tgid & 0x7fff_ffff) << 1 | side;
-            let slot = (packet.flow_id as usize * 2 + side as usize) % TAGS;
-            match self.tags.get_mut(slot) {
-                Some(seen) if *seen == tag => return None,
-                Some(seen) => *seen = tag,
-                None => {}
-            }
-        }
-        let view = packet::parse(LinkType::RAW, packet.data, packet.wire_len).ok()?;
-        let (transport, from, to) = match view.transport {
-            Some(Header::Tcp(t)) => (Transport::Tcp, t.src_port, t.dst_port),
-            Some(Header::Udp(u)) => (Transport::Udp, u.src_port, u.dst_port),
-            None => return None,
-        };
-        let sender = Endpoint { ip: view.ip.src.to_canonical(), port: from };
-        let receiver = Endpoint { ip: view.ip.dst.to_canonical(), port: to };
-        let (key, sender_side) = key(transport, sender, receiver);
         let side = match packet.direction {
-            Direction::Egress => sender_side,
-            Direction::Ingress => 1 - sender_side,
+            Direction::Egress => sender,
+            Direction::Ingress => 1 - sender,
         };
-        let entry = self.entry(key);
-        let owner = &mut entry.sides[side];
+        let owner = &mut self.entry(flow).sides[side];
         owner.local = true;
         if packet.tgid != 0 {
             owner.tgid = packet.tgid;
@@ -104,17 +97,14 @@ impl FlowOwners {
         if packet.cgroup_id != 0 {
             owner.cgroup_id = packet.cgroup_id;
         }
-        Some((transport, sender, receiver))
+        true
     }
 
-    /// The owners of the client's and the server's side.
-    pub fn sides(&mut self, transport: Transport, client: Endpoint, server: Endpoint) -> [SideOwner; 2] {
-        let (key, client_side) = key(transport, client, server);
+    /// The owners of the client's side and of the other one.
+    pub fn sides(&mut self, flow: FlowId, client: Endpoint) -> [SideOwner; 2] {
         let owners = self.owners.clone();
-        let entry = match self.find(&key) {
-            Some(entry) => entry,
-            None => return [SideOwner::default(); 2],
-        };
+        let Some(entry) = self.find(flow) else { return [SideOwner::default(); 2] };
+        let client_side = usize::from(entry.ends[0] != client);
         let missing = |s: &SideOwner| s.local && s.tgid == 0;
         let mut asked = false;
         if entry.sides.iter().any(missing) && entry.tries < TRIES {
@@ -125,7 +115,7 @@ impl FlowOwners {
                 entry.tries += 1;
                 entry.ask_at = Some(now + TRY_AFTER);
                 asked = true;
-                ask(owners, &key, &mut entry.sides);
+                ask(owners, entry);
             }
         }
         let sides = [entry.sides[client_side], entry.sides[1 - client_side]];
@@ -136,10 +126,9 @@ impl FlowOwners {
     }
 
     /// A flow has ended and will not be asked for again.
-    pub fn forget(&mut self, transport: Transport, client: Endpoint, server: Endpoint) {
-        let (key, _) = key(transport, client, server);
-        self.newer.remove(&key);
-        self.older.remove(&key);
+    pub fn forget(&mut self, flow: FlowId) {
+        self.newer.remove(&flow);
+        self.older.remove(&flow);
     }
 
     /// Flows held.
@@ -152,47 +141,49 @@ impl FlowOwners {
         self.len() == 0
     }
 
-    fn find(&mut self, key: &Key) -> Option<&mut Entry> {
-        if !self.newer.contains_key(key) {
-            let entry = self.older.remove(key)?;
-            self.insert(*key, entry);
+    fn find(&mut self, flow: FlowId) -> Option<&mut Entry> {
+        if !self.newer.contains_key(&flow) {
+            let entry = self.older.remove(&flow)?;
+            self.insert(flow, entry);
         }
-        self.newer.get_mut(key)
+        self.newer.get_mut(&flow)
     }
 
-    fn entry(&mut self, key: Key) -> &mut Entry {
-        if !self.newer.contains_key(&key) {
-            let entry = self.older.remove(&key).unwrap_or_default();
-            self.insert(key, entry);
+    fn entry(&mut self, flow: &FlowName) -> &mut Entry {
+        let fresh = Entry {
+            transport: flow.transport,
+            ends: flow.ends,
+            sides: [SideOwner::default(); 2],
+            tries: 0,
+            ask_at: None,
+        };
+        if !self.newer.contains_key(&flow.id) {
+            let entry = self.older.remove(&flow.id).unwrap_or(fresh);
+            self.insert(flow.id, entry);
         }
-        self.newer.entry(key).or_default()
+        self.newer.entry(flow.id).or_insert(fresh)
     }
 
-    fn insert(&mut self, key: Key, entry: Entry) {
+    fn insert(&mut self, flow: FlowId, entry: Entry) {
         if self.newer.len() >= self.capacity {
             self.older = std::mem::take(&mut self.newer);
             // A tag stands for an entry that may just have been forgotten.
-            self.tags.fill(0);
+            self.tags.fill(NO_TAG);
         }
-        self.newer.insert(key, entry);
+        self.newer.insert(flow, entry);
     }
 }
 
-/// The key of a flow, and the side (0 lower, 1 higher) of the first endpoint.
-fn key(transport: Transport, a: Endpoint, b: Endpoint) -> (Key, usize) {
-    if a <= b { ((transport, a, b), 0) } else { ((transport, b, a), 1) }
-}
-
-fn ask(owners: &Owners, key: &Key, sides: &mut [SideOwner; 2]) {
-    let protocol = match key.0 {
+fn ask(owners: &Owners, entry: &mut Entry) {
+    let protocol = match entry.transport {
         Transport::Tcp => 6,
         Transport::Udp => 17,
     };
-    let ends = [key.1, key.2].map(|e| SocketAddr::new(e.ip, e.port));
-    for (side, (local, remote)) in sides.iter_mut().zip([(ends[0], ends[1]), (ends[1], ends[0])]) {
+    let ends = entry.ends.map(|e| SocketAddr::new(e.ip, e.port));
+    for (side, (local, remote)) in entry.sides.iter_mut().zip([(ends[0], ends[1]), (ends[1], ends[0])]) {
         if side.local
             && side.tgid == 0
-            && let Some(owner) = owners.endpoint(protocol, local, remote)
+            && let Some(owner) = owners.endpoint(protocol, local, remote, side.cgroup_id)
         {
             side.tgid = owner.tgid;
             if side.cgroup_id == 0 {
@@ -210,19 +201,19 @@ mod tests {
         Endpoint { ip: [10, 0, 0, 1].into(), port }
     }
 
-    /// A UDP datagram from 10.0.0.1:from to 10.0.0.1:to.
-    fn datagram(from: u16, to: u16) -> Vec<u8> {
-        let mut p = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 1];
-        p.extend_from_slice(&from.to_be_bytes());
-        p.extend_from_slice(&to.to_be_bytes());
-        p.extend_from_slice(&[0, 8, 0, 0]);
-        p
+    /// The flow between ports 53 and 5000, the lower end first.
+    fn flow(id: i64, scope: u32) -> FlowName {
+        let ends = [end(53), end(5_000)];
+        FlowName { id: FlowId(id), transport: Transport::Udp, ends, scope, tag: 1 }
     }
 
-    fn record<'a>(data: &'a [u8], direction: Direction, tgid: u32, flow_id: u32) -> PacketRecord<'a> {
+    const CLIENT: usize = 1;
+    const SERVER: usize = 0;
+
+    fn record(direction: Direction, tgid: u32) -> PacketRecord<'static> {
         PacketRecord {
             time: remora_model::Timestamp(0),
-            data,
+            data: &[],
             wire_len: 28,
             ip_version: 4,
             protocol: 17,
@@ -234,49 +225,63 @@ mod tests {
             cgroup_id: u64::from(tgid) * 10,
             tgid,
             netns: 0,
-            flow_id,
+            flow_id: 1,
         }
     }
 
     #[test]
     fn both_sides_become_known_from_what_they_send() {
         let mut flows = FlowOwners::new(None, 100, Arc::default());
-        flows.note(&record(&datagram(5_000, 53), Direction::Egress, 7, 1));
-        flows.note(&record(&datagram(53, 5_000), Direction::Egress, 9, 1));
-        let [client, server] = flows.sides(Transport::Udp, end(5_000), end(53));
+        assert!(flows.note(&flow(1, 0), CLIENT, &record(Direction::Egress, 7)));
+        assert!(flows.note(&flow(1, 0), SERVER, &record(Direction::Egress, 9)));
+        assert!(!flows.note(&flow(1, 0), SERVER, &record(Direction::Egress, 9)));
+        let [client, server] = flows.sides(FlowId(1), end(5_000));
         assert_eq!((client.tgid, client.cgroup_id, server.tgid), (7, 70, 9));
         // The same the other way round.
-        assert_eq!(flows.sides(Transport::Udp, end(53), end(5_000)), [server, client]);
-        flows.forget(Transport::Udp, end(5_000), end(53));
+        assert_eq!(flows.sides(FlowId(1), end(53)), [server, client]);
+        flows.forget(FlowId(1));
         assert!(flows.is_empty());
+    }
+
+    #[test]
+    fn equal_ends_in_two_namespaces_or_one_after_the_other_do_not_mix() {
+        let mut flows = FlowOwners::new(None, 100, Arc::default());
+        flows.note(&flow(1, 111), CLIENT, &record(Direction::Egress, 7));
+        flows.note(&flow(2, 222), CLIENT, &record(Direction::Egress, 8));
+        flows.note(&flow(3, 111), CLIENT, &record(Direction::Egress, 9));
+        let owner = |flows: &mut FlowOwners, id| flows.sides(FlowId(id), end(5_000))[0].tgid;
+        assert_eq!([1, 2, 3].map(|id| owner(&mut flows, id)), [7, 8, 9]);
+        // The end of one is not the end of the next.
+        flows.forget(FlowId(1));
+        assert_eq!([1, 2, 3].map(|id| owner(&mut flows, id)), [0, 8, 9]);
     }
 
     #[test]
     fn a_receiver_owns_what_comes_in() {
         let mut flows = FlowOwners::new(None, 100, Arc::default());
-        flows.note(&record(&datagram(5_000, 53), Direction::Ingress, 9, 0));
-        let [client, server] = flows.sides(Transport::Udp, end(5_000), end(53));
+        flows.note(&flow(1, 0), CLIENT, &record(Direction::Ingress, 9));
+        let [client, server] = flows.sides(FlowId(1), end(5_000));
         assert_eq!((client, server.tgid), (SideOwner::default(), 9));
     }
 
     #[test]
     fn an_owner_learned_late_is_taken_up() {
         let mut flows = FlowOwners::new(None, 100, Arc::default());
-        flows.note(&record(&datagram(5_000, 53), Direction::Egress, 0, 1));
-        flows.note(&record(&datagram(5_000, 53), Direction::Egress, 7, 1));
-        flows.note(&record(&datagram(5_000, 53), Direction::Egress, 0, 1));
-        assert_eq!(flows.sides(Transport::Udp, end(5_000), end(53))[0].tgid, 7);
+        for tgid in [0, 7, 0] {
+            flows.note(&flow(1, 0), CLIENT, &record(Direction::Egress, tgid));
+        }
+        assert_eq!(flows.sides(FlowId(1), end(5_000))[0].tgid, 7);
     }
 
     #[test]
     fn the_table_is_bounded_and_keeps_what_is_used() {
         let mut flows = FlowOwners::new(None, 64, Arc::default());
-        for port in 1..5_000 {
-            flows.note(&record(&datagram(port, 60_000), Direction::Egress, u32::from(port), u32::from(port)));
-            flows.note(&record(&datagram(9_999, 60_000), Direction::Egress, 1, 999_999));
-            flows.sides(Transport::Udp, end(9_999), end(60_000));
+        for id in 1..5_000 {
+            flows.note(&flow(id, 0), CLIENT, &record(Direction::Egress, 3));
+            flows.note(&flow(9_999, 0), CLIENT, &record(Direction::Egress, 1));
+            flows.sides(FlowId(9_999), end(5_000));
             assert!(flows.len() <= 2 * 64 + 1);
         }
-        assert_eq!(flows.sides(Transport::Udp, end(9_999), end(60_000))[0].tgid, 1);
+        assert_eq!(flows.sides(FlowId(9_999), end(5_000))[0].tgid, 1);
     }
 }

@@ -1,16 +1,23 @@
-//! A large download beside small calls.
+//! Large downloads: beside small calls, and counted to the byte.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
+
+use remora_agent::kernel::Tier;
+use remora_model::Table;
 
 use crate::hub::{Hub, start};
 
 /// Large enough to fill every budget many times over.
 const BODY: u64 = 512 << 20;
 
-/// Answers `/big` with [`BODY`] bytes and everything else with two.
-fn serve(listener: TcpListener) {
+fn head(len: u64) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n")
+}
+
+/// Answers `/big` with so many bytes and everything else with two.
+fn serve(listener: TcpListener, body: u64) {
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -27,9 +34,8 @@ fn serve(listener: TcpListener) {
                         break;
                     }
                 }
-                let len = if big { BODY } else { 2 };
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n");
-                if writer.write_all(head.as_bytes()).is_err() {
+                let len = if big { body } else { 2 };
+                if writer.write_all(head(len).as_bytes()).is_err() {
                     return;
                 }
                 let chunk = vec![b'x'; 64 << 10];
@@ -73,7 +79,7 @@ fn memory() -> u64 {
 async fn a_large_download_neither_fills_memory_nor_hides_others() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || serve(listener));
+    std::thread::spawn(move || serve(listener, BODY));
     let hub = Hub::default();
     let test = "a_large_download_neither_fills_memory_nor_hides_others";
     let agent = start(test, &[address.port()], hub.transport(), |c| c.capture.include_own = true);
@@ -99,4 +105,72 @@ async fn a_large_download_neither_fills_memory_nor_hides_others() {
     assert_eq!(whole.count(), asked, "{:#?}", agent.status());
     assert!(grown < 256 << 20, "memory grew by {grown} bytes");
     agent.shutdown(Duration::from_secs(30)).await;
+}
+
+/// Every packet of a download is counted once, whether it is copied or left out: the bytes of a side
+/// are those of its stream and a header for each packet.
+async fn every_byte_is_counted(test: &str, tier: Tier, body: u64) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || serve(listener, body));
+    let hub = Hub::default();
+    let agent = start(test, &[address.port()], hub.transport(), |c| {
+        c.capture.include_own = true;
+        c.kernel.tier = Some(tier);
+        c.kernel.ring_bytes = 64 << 20;
+        if tier != Tier::Cgroup {
+            c.kernel.interfaces = vec!["lo".to_owned()];
+        }
+    });
+    let Some(agent) = agent else { return };
+    let got = std::thread::spawn(move || get(&mut TcpStream::connect(address).unwrap(), "/big"));
+    assert_eq!(got.join().unwrap(), body);
+    let port = address.port().to_string();
+    let mut rows = Vec::new();
+    hub.until("the flow is closed", |h| {
+        rows = h.rows(Table::Flows);
+        rows.retain(|r| {
+            r.get("dst.port") == Some(&port) && r.get("conn_state").is_some_and(|s| s == "closed")
+        });
+        !rows.is_empty()
+    })
+    .await;
+    let status = agent.status();
+    agent.shutdown(Duration::from_secs(30)).await;
+    // The row that came last: an acknowledgement may come after the end.
+    let row = hub.rows(Table::Flows).into_iter().rfind(|r| r.get("dst.port") == Some(&port)).unwrap();
+    let number = |name: &str| row.get(name).map_or(0, |n| n.parse::<u64>().unwrap());
+    if status["counters"].as_array().unwrap().iter().any(|c| c["reason"] == "ring_full") {
+        eprintln!("SKIPPED: {test}: the machine is too busy to take all packets");
+        return;
+    }
+    let shunted = status["shards"].as_array().unwrap().iter().any(|s| s["shunts"] != 0);
+    assert_eq!(shunted, tier != Tier::Packet, "{status:#?}");
+    // IPv4, TCP and timestamps; a SYN has three more options and their padding.
+    let (header, syn) = (20 + 20 + 12, 8);
+    let answered = head(body).len() as u64 + body;
+    let repeated = number("tcp_retransmits") > 0;
+    let sent = number("dst.bytes") - header * number("dst.packets") - syn;
+    assert!(sent == answered || repeated && sent > answered, "{sent} {answered}: {row:#?}");
+    let asked = "GET /big HTTP/1.1\r\nHost: test\r\n\r\n".len() as u64;
+    assert_eq!(number("src.bytes"), asked + header * number("src.packets") + syn, "{row:#?}");
+    // At least: SYN, ACK, request, an acknowledgement, FIN; SYN, head and body, FIN.
+    assert!(number("src.packets") >= 5 && number("dst.packets") >= 3, "{row:#?}");
+    assert!(row.contains_key("tcp_rtt_us"), "{row:#?}");
+    assert_eq!(row["close_reason"], "fin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_is_counted_at_sockets() {
+    every_byte_is_counted("every_byte_is_counted_at_sockets", Tier::Cgroup, 128 << 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_is_counted_at_interfaces() {
+    every_byte_is_counted("every_byte_is_counted_at_interfaces", Tier::Tc, 128 << 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_is_counted_by_packet_sockets() {
+    every_byte_is_counted("every_byte_is_counted_by_packet_sockets", Tier::Packet, 8 << 20).await;
 }

@@ -7,5 +7,6 @@
 
 mod bulk;
 mod hub;
+mod namespaces;
 mod restart;
 mod traffic;

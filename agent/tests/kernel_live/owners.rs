@@ -62,12 +62,12 @@ fn sockets_older_than_the_capture_have_an_owner() {
         thread.join().unwrap();
         let [up, _] = run.connection(client, server);
         assert!(up.packets.iter().all(|p| p.tgid == std::process::id()), "the client is new");
-        let owner = run.control.owners().endpoint(TCP, server, client).unwrap();
+        let owner = run.control.owners().endpoint(TCP, server, client, 0).unwrap();
         assert_eq!(owner.tgid, std::process::id());
     }
-    let owner = run.control.owners().endpoint(17, udp_addr, loopback4(9)).unwrap();
+    let owner = run.control.owners().endpoint(17, udp_addr, loopback4(9), 0).unwrap();
     assert_eq!(owner.tgid, std::process::id());
-    assert_eq!(run.control.owners().endpoint(17, loopback4(1), loopback4(9)), None);
+    assert_eq!(run.control.owners().endpoint(17, loopback4(1), loopback4(9), 0), None);
 }
 
 #[test]

@@ -14,6 +14,17 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// The key of the flow between two ends, and the side (0 or 1) that the first of them is.
+    #[inline(always)]
+    pub fn between(a: (&[u64; 2], u16), b: (&[u64; 2], u16), protocol: u8, netns: u32) -> (Self, usize) {
+        let protocol_netns = protocol as u32 | netns << 8;
+        if (a.0[0], a.0[1], a.1) > (b.0[0], b.0[1], b.1) {
+            (Self { addr: [*b.0, *a.0], port: [b.1, a.1], protocol_netns }, 1)
+        } else {
+            (Self { addr: [*a.0, *b.0], port: [a.1, b.1], protocol_netns }, 0)
+        }
+    }
+
     /// IP protocol number.
     pub const fn protocol(&self) -> u8 {
         self.protocol_netns as u8

@@ -31,4 +31,4 @@ pub use engine::{Engine, EngineStats, FlowIds};
 pub use limits::Limits;
 pub use packet::LinkType;
 pub use problem::Problem;
-pub use sink::Sink;
+pub use sink::{Counted, CountedSide, FlowName, Sink};

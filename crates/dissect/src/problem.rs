@@ -30,6 +30,9 @@ pub enum Problem {
     TotalBudget,
     /// A flow pushed out of the full flow table.
     FlowEvicted,
+    /// A row of a flow whose counts the capture no longer had: packets that the engine did not get
+    /// since the row before (acknowledgements, bodies left out) are missing from its counts.
+    FlowUncounted,
     /// A flow whose protocol was not recognised.
     UnknownProtocol,
     /// Bytes that do not fit the protocol found in the flow.
@@ -62,6 +65,7 @@ impl Problem {
         Self::FlowBudget,
         Self::TotalBudget,
         Self::FlowEvicted,
+        Self::FlowUncounted,
         Self::UnknownProtocol,
         Self::Malformed,
         Self::MessageTooLarge,
@@ -86,6 +90,7 @@ impl Problem {
             Self::FlowBudget => ("reassembly", "flow_budget"),
             Self::TotalBudget => ("reassembly", "total_budget"),
             Self::FlowEvicted => ("flow", "evicted"),
+            Self::FlowUncounted => ("flow", "uncounted"),
             Self::UnknownProtocol => ("dissect", "unknown_protocol"),
             Self::Malformed => ("dissect", "malformed"),
             Self::MessageTooLarge => ("dissect", "message_too_large"),

@@ -56,7 +56,13 @@ impl CloseReason {
 }
 
 /// The state of a flow at `last_seen`. A flow writes a row when it opens, while it changes (at
-/// most one per reporting interval) and when it ends; the newest row of a flow is its state.
+/// most one per reporting interval) and when it ends; the newest row of a flow is its state. A row
+/// may follow the one that says it ended, when something came late.
+///
+/// Counts are totals since the flow was first seen, not growth since the row before. Of a connection
+/// that is older than the capture they say what crossed since the capture began. Packets are counted
+/// once for each direction, as the socket's side of the network stack has them: before segmentation
+/// on the way out, after merging on the way in.
 #[derive(Clone, Debug)]
 pub struct FlowRow<'a> {
     /// Its name.

@@ -1,21 +1,16 @@
 //! One flow: counters, handshake, both streams.
 
-use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, FlowRow, FlowState, Timestamp, Transport};
+mod row;
+
+use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, Timestamp, Transport};
 
 use super::app::App;
-use super::env::{Env, count};
+use super::counts::Counts;
+use super::env::Env;
 use super::table::Queue;
 use crate::packet::TcpSegment;
 use crate::tcp::{Assembler, Bounds, Receiver, Segment, Seq};
 use crate::{Ending, Limits, Problem, Sink, detect::Entry};
-
-/// What one side sent.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Counters {
-    packets: u64,
-    bytes: u64,
-    flags: u8,
-}
 
 /// TCP's part of a flow.
 #[derive(Default)]
@@ -39,20 +34,24 @@ pub(super) struct Flow {
     transport: Transport,
     /// Sender of direction 0, sender of direction 1.
     pub(super) ends: [Endpoint; 2],
+    /// What the addresses are part of.
+    pub(super) scope: u32,
     /// The direction in which the client sends.
     client: usize,
     /// That was seen, not guessed.
     opened: bool,
     first_seen: Timestamp,
     pub(super) last_seen: Timestamp,
-    sent: [Counters; 2],
+    /// The newest packet of which the capture has told: the engine may get it later, or not at all.
+    counted_seen: Timestamp,
+    counts: Counts,
     missing: i64,
     tcp: Option<Box<Tcp>>,
     app: App,
     has_payload: bool,
     pub(super) closed: Option<CloseReason>,
-    /// When the newest row was written; `None`: never.
-    row: Option<Timestamp>,
+    /// When the newest row was written, and the time that it has; `None`: never.
+    row: Option<(Timestamp, Timestamp)>,
     /// The newest row says that it is closed.
     row_closed: bool,
     /// Something is not in the newest row.
@@ -151,11 +150,13 @@ impl Flow {
             serial,
             transport,
             ends,
+            scope: 0,
             client,
             opened: false,
             first_seen: ts,
             last_seen: ts,
-            sent: [Counters::default(); 2],
+            counted_seen: ts,
+            counts: Counts::default(),
             missing: 0,
             tcp: (transport == Transport::Tcp).then(Box::default),
             app: App::new(),
@@ -170,10 +171,8 @@ impl Flow {
     }
 
     /// Counts a packet.
-    pub(super) fn count(&mut self, dir: usize, packets: u32, ip_bytes: u64, ts: Timestamp) {
-        let sent = &mut self.sent[dir];
-        sent.packets += u64::from(packets);
-        sent.bytes += ip_bytes;
+    pub(super) fn count(&mut self, dir: usize, packets: u32, ip_bytes: u64, tag: u32, ts: Timestamp) {
+        self.counts.packet(dir, packets, ip_bytes, tag);
         self.last_seen = ts;
         self.changed = true;
     }
@@ -235,7 +234,7 @@ impl Flow {
 
     /// One segment. `judge` has said that it is ours.
     pub(super) fn segment(&mut self, dir: usize, seg: &TcpSegment<'_>, ts: Timestamp, lent: &mut Lent<'_>) {
-        self.sent[dir].flags |= seg.flags.0;
+        self.counts.sent[dir].tcp_flags |= seg.flags.0;
         let Some(tcp) = self.tcp.as_deref_mut() else { return };
         let bounds = bounds(lent.limits);
         let ack = seg.flags.ack().then_some(Seq(seg.ack));
@@ -273,8 +272,13 @@ impl Flow {
                 // The answer to our SYN was not captured, but this acknowledges it.
                 peer.start(ack);
             }
-            if let (true, true, Some(syn), None) =
-                (tcp.answered, dir == self.client, tcp.syn, tcp.handshake_us)
+            // A capture that counts by itself leaves out segments without payload: what comes in
+            // the place of the last one of the handshake may come much later.
+            if tcp.answered
+                && dir == self.client
+                && tcp.handshake_us.is_none()
+                && let Some(syn) = tcp.syn.take()
+                && (self.counts.tag() == 0 || seg.payload_len == 0)
             {
                 tcp.handshake_us = Some(ts.micros_since(syn));
             }
@@ -433,52 +437,6 @@ impl Flow {
             self.changed |= self.client != client;
             self.client = client;
         }
-    }
-
-    /// Writes a row where one is due: the first, the last, or the next of a changing flow.
-    pub(super) fn report(&mut self, now: Timestamp, force: bool, lent: &mut Lent<'_>) {
-        let due = match self.row {
-            None => true,
-            Some(row) => {
-                let interval = u64::try_from(lent.limits.flow_interval.as_nanos()).unwrap_or(u64::MAX);
-                let closes = self.closed.is_some() && !self.row_closed;
-                self.changed && (force || closes || now.0.abs_diff(row.0) >= interval)
-            }
-        };
-        if !due {
-            return;
-        }
-        self.row = Some(now);
-        self.row_closed = self.closed.is_some();
-        self.changed = false;
-        let (client, server) = (self.client, 1 - self.client);
-        let protocol = [self.app.protocol().unwrap_or_default()];
-        let tcp = self.tcp.as_deref();
-        lent.sink.flow(&FlowRow {
-            flow: self.id,
-            transport: self.transport,
-            client: self.ends[client],
-            server: self.ends[server],
-            first_seen: self.first_seen,
-            last_seen: self.last_seen,
-            state: match (self.closed, self.transport) {
-                (Some(_), _) => FlowState::Closed,
-                (None, Transport::Tcp) if self.opened && !self.has_payload => FlowState::Open,
-                _ => FlowState::InProgress,
-            },
-            close_reason: self.closed,
-            client_packets: count(self.sent[client].packets),
-            client_bytes: count(self.sent[client].bytes),
-            server_packets: count(self.sent[server].packets),
-            server_bytes: count(self.sent[server].bytes),
-            handshake_rtt_us: tcp.and_then(|t| t.handshake_us),
-            retransmits: count(tcp.map_or(0, |t| t.retransmits)),
-            client_tcp_flags: i64::from(self.sent[client].flags),
-            server_tcp_flags: i64::from(self.sent[server].flags),
-            missing_bytes: self.missing,
-            l7: if protocol[0].is_empty() { &[] } else { &protocol },
-            source: lent.source,
-        });
     }
 }
 

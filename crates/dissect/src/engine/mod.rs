@@ -6,9 +6,11 @@
 //! through without a copy or an allocation.
 
 mod app;
+mod counts;
 mod env;
 mod flow;
 mod fragments;
+mod ids;
 mod shunt;
 mod stream;
 mod table;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, Timestamp, Transport};
 
 pub use fragments::Datagram;
+pub use ids::FlowIds;
 pub use shunt::Shunt;
 
 use crate::detect::{Entry, REGISTRY};
@@ -41,27 +44,6 @@ const SHORT_IDLE: Duration = Duration::from_secs(60);
 
 /// Flows looked at to find one that may go. Keeps the cost per packet bounded.
 const VICTIMS: usize = 64;
-
-/// Names for the flows of one engine: an arithmetic sequence, so that several engines of a node
-/// (one per shard) never give the same name.
-#[derive(Clone, Copy, Debug)]
-pub struct FlowIds {
-    next: i64,
-    step: i64,
-}
-
-impl FlowIds {
-    /// `first`, `first + step`, `first + 2 * step`, ... For shard `k` of `n`: `base + k` and `n`.
-    pub const fn new(first: i64, step: i64) -> Self {
-        Self { next: first, step }
-    }
-
-    fn take(&mut self) -> FlowId {
-        let id = FlowId(self.next);
-        self.next = self.next.wrapping_add(self.step);
-        id
-    }
-}
 
 /// What an engine holds at this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +78,7 @@ pub struct Engine {
     shunt_threshold: Option<u64>,
     shunts: VecDeque<Shunt>,
     scope: u32,
+    tag: u32,
 }
 
 impl Engine {
@@ -126,6 +109,7 @@ impl Engine {
             shunt_threshold: None,
             shunts: VecDeque::new(),
             scope: 0,
+            tag: 0,
         }
     }
 
@@ -158,6 +142,13 @@ impl Engine {
         self.scope = scope;
     }
 
+    /// Sets the capture's own name for the flow of the packets that follow, under which
+    /// [`Sink::counted`] and [`Sink::gone`] know it. Another name for the same connection means that
+    /// the capture has begun to count anew. 0 at first: the capture does not count.
+    pub fn set_tag(&mut self, tag: u32) {
+        self.tag = tag;
+    }
+
     /// Takes an IP fragment like [`packet`](Self::packet), but gives the datagram back once it is
     /// whole, for the engine that has its flow. Packets that are no fragments give `None`.
     pub fn defragment(
@@ -181,6 +172,8 @@ impl Engine {
     /// Takes a datagram that some engine has put together.
     pub fn datagram(&mut self, ts: Timestamp, whole: &Datagram, sink: &mut dyn Sink) {
         self.scope = whole.scope;
+        // Fragments have no ports, so that the capture counts them apart from the flow.
+        self.tag = 0;
         let len = u32::try_from(whole.payload.len()).unwrap_or(u32::MAX);
         match packet::parse_transport(whole.protocol, &whole.payload, len) {
             Ok(transport) => {
@@ -299,13 +292,15 @@ impl Engine {
             None => {
                 while self.table.len() >= self.limits.flows.max(1) && self.evict(sink) {}
                 self.serial += 1;
-                let flow = Flow::new(self.ids.take(), self.serial, kind, src, dst, dir, ts);
+                let mut flow = Flow::new(self.ids.take(), self.serial, kind, src, dst, dir, ts);
+                flow.scope = self.scope;
                 self.table.insert(key, flow.queue(), flow)
             }
         };
         let Some(flow) = self.table.get_mut(slot) else { return };
         let mut lent = lend(&self.limits, self.source, self.registry, sink);
-        flow.count(dir, packets, ip_bytes, ts);
+        flow.count(dir, packets, ip_bytes, self.tag, ts);
+        lent.sink.packet_of(&flow.name(), dir);
         match transport {
             packet::Transport::Tcp(segment) => flow.segment(dir, segment, ts, &mut lent),
             packet::Transport::Udp(datagram) => {
@@ -393,8 +388,18 @@ impl Engine {
                 Queue::Streams => self.limits.idle,
             });
             while let Some(slot) = self.table.oldest(queue) {
-                if self.table.get(slot).is_none_or(|f| now.0.abs_diff(f.last_seen.0) <= idle) {
+                let Some(flow) = self.table.get_mut(slot) else { break };
+                let is_idle = |flow: &Flow| flow.silence(now) > idle;
+                if !is_idle(flow) {
                     break;
+                }
+                // What was left out of a stream is no silence.
+                if queue == Queue::Streams {
+                    flow.consult(&mut lend(&self.limits, self.source, self.registry, sink));
+                    if !is_idle(flow) {
+                        self.table.touch(slot, queue);
+                        continue;
+                    }
                 }
                 self.close(slot, CloseReason::Idle, sink);
             }
@@ -416,6 +421,7 @@ impl Engine {
         flow.end(Ending::Lost, reason, &mut lent);
         let last = flow.last_seen;
         flow.report(last, true, &mut lent);
+        lent.sink.gone(&flow.name(), flow.closed.unwrap_or(reason));
     }
 
     /// Makes room in the full table. Flows that are over go first, then those without payload,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use remora_dissect::file::{CaptureFile, FileError};
-use remora_dissect::{Engine, Problem, Sink};
+use remora_dissect::{Counted, Engine, FlowName, Problem, Sink};
 use remora_model::{Call, CloseReason, Endpoint, FlowRow, FlowState, Transport};
 
 /// A flow's newest row, owned.
@@ -37,6 +37,13 @@ pub struct Kept {
     pub calls: Vec<String>,
     pub flows: BTreeMap<i64, Row>,
     pub problems: BTreeMap<Problem, (u64, u64)>,
+    /// What the capture has counted, by tag.
+    pub counted: BTreeMap<u32, Counted>,
+    /// How often it was asked.
+    pub asked: usize,
+    /// The packets by flow and sender.
+    pub packets: Vec<(i64, usize)>,
+    pub gone: Vec<(FlowName, CloseReason)>,
 }
 
 impl Kept {
@@ -72,6 +79,16 @@ impl Sink for Kept {
         let (n, sum) = self.problems.entry(problem).or_default();
         *n += 1;
         *sum += bytes;
+    }
+    fn packet_of(&mut self, flow: &FlowName, sender: usize) {
+        self.packets.push((flow.id.0, sender));
+    }
+    fn counted(&mut self, flow: &FlowName) -> Option<Counted> {
+        self.asked += 1;
+        self.counted.get(&flow.tag).copied()
+    }
+    fn gone(&mut self, flow: &FlowName, why: CloseReason) {
+        self.gone.push((*flow, why));
     }
 }
 
