@@ -19,6 +19,12 @@ pub static RING_COUNT: Global<u32> = Global::new(1);
 /// 1 when `bpf_get_netns_cookie` works in packet programs (Linux 6.15).
 #[unsafe(no_mangle)]
 pub static HAS_NETNS_COOKIE: Global<u32> = Global::new(0);
+/// Offset of `group_leader` in `struct task_struct`; 0 when it is not known or may not be read.
+#[unsafe(no_mangle)]
+pub static TASK_LEADER: Global<u32> = Global::new(0);
+/// Offset of `comm` there.
+#[unsafe(no_mangle)]
+pub static TASK_COMM: Global<u32> = Global::new(0);
 /// 1 to send log lines to user space.
 #[unsafe(no_mangle)]
 pub static LOG: Global<u32> = Global::new(0);

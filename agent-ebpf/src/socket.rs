@@ -4,15 +4,17 @@
 use aya_ebpf::{
     bindings::{__sk_buff, BPF_ANY, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
     helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid,
-        generated::{bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_sk_storage_get},
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel,
+        generated::{
+            bpf_get_current_cgroup_id, bpf_get_current_task, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
+        },
     },
     macros::{cgroup_sock, cgroup_sock_addr},
     programs::{SockAddrContext, SockContext},
 };
-use remora_abi::{Process, SocketOwner};
+use remora_abi::{COMM_LEN, Process, SocketOwner};
 
-use crate::maps::{PROCESSES, SOCKET_OWNERS};
+use crate::maps::{PROCESSES, SOCKET_OWNERS, TASK_COMM, TASK_LEADER};
 
 /// Verdict of a cgroup program: the call goes on.
 const PASS: i32 = 1;
@@ -88,9 +90,27 @@ fn note(sk: *mut bpf_sock) {
         // SAFETY: a helper without arguments.
         seen_ns: unsafe { bpf_ktime_get_boot_ns() },
         cgroup_id,
-        comm: bpf_get_current_comm().unwrap_or_default(),
+        comm: match leader_comm() {
+            Some(comm) => comm,
+            None => bpf_get_current_comm().unwrap_or_default(),
+        },
     };
     let _ = PROCESSES.insert(&tgid, &process, u64::from(BPF_ANY));
+}
+
+/// The name of the process: that of its thread group's leader.
+#[inline(always)]
+fn leader_comm() -> Option<[u8; COMM_LEN]> {
+    let (leader_at, comm_at) = (TASK_LEADER.load(), TASK_COMM.load());
+    if leader_at == 0 || comm_at == 0 {
+        return None;
+    }
+    // SAFETY: the offsets are those of the running kernel; whatever lies there is only copied.
+    unsafe {
+        let task = bpf_get_current_task() as *const u8;
+        let leader: *const u8 = bpf_probe_read_kernel(task.add(leader_at as usize).cast()).ok()?;
+        bpf_probe_read_kernel(leader.add(comm_at as usize).cast()).ok()
+    }
 }
 
 /// State of a connected TCP socket (BPF_TCP_ESTABLISHED, include/uapi/linux/bpf.h).

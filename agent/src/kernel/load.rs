@@ -1,5 +1,6 @@
 //! Loading the programs and their maps.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use aya::{
@@ -10,6 +11,7 @@ use aya::{
 };
 use remora_abi::{CidrKey4, CidrKey6, Counter, Process, RingState, Settings, Shunt};
 
+use super::btf::{self, Btf};
 use super::{Config, KernelError, error::chain, flows::Flows};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("REMORA_EBPF_OBJECT_PATH"));
@@ -43,6 +45,8 @@ pub(super) struct Loaded {
     pub(super) states: Arc<Mutex<Array<MapData, RingState>>>,
     /// Whether loopback traffic of network namespaces can be told apart.
     pub(super) netns: bool,
+    /// Whether processes are noted by their own name, not by that of a thread.
+    pub(super) process_names: bool,
 }
 
 /// Loads the maps; programs are loaded when they are attached.
@@ -51,10 +55,13 @@ pub(super) fn load(config: &Config, rings: u32, ring_bytes: u32) -> Result<Loade
     let cpus = u32::try_from(cpus).unwrap_or(u32::MAX / SCRATCH_SLOTS);
     let netns =
         is_helper_supported(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie).unwrap_or(false);
+    let (task_leader, task_comm) = task_offsets().unwrap_or_default();
     let (netns_flag, log) = (u32::from(netns), u32::from(config.debug_log));
     let mut ebpf = EbpfLoader::new()
         .override_global("RING_COUNT", &rings, true)
         .override_global("HAS_NETNS_COOKIE", &netns_flag, true)
+        .override_global("TASK_LEADER", &task_leader, true)
+        .override_global("TASK_COMM", &task_comm, true)
         .override_global("LOG", &log, true)
         .map_max_entries("FLOWS", config.flows)
         .map_max_entries("SCRATCH", cpus * SCRATCH_SLOTS)
@@ -83,7 +90,20 @@ pub(super) fn load(config: &Config, rings: u32, ring_bytes: u32) -> Result<Loade
         _rings: outer,
     };
     let states = Arc::new(Mutex::new(map(&mut ebpf, "RING_STATES")?));
-    Ok(Loaded { ebpf, maps, rings, states, netns })
+    Ok(Loaded { ebpf, maps, rings, states, netns, process_names: task_leader != 0 })
+}
+
+/// Where a task has its leader and its name, if the kernel says so and lets programs read it.
+fn task_offsets() -> Option<(u32, u32)> {
+    let helpers = [BpfHelper::BPF_FUNC_get_current_task, BpfHelper::BPF_FUNC_probe_read_kernel];
+    let programs = [ProgramType::CgroupSock, ProgramType::CgroupSockAddr];
+    let lends = |program| helpers.into_iter().all(|h| is_helper_supported(program, h).unwrap_or(false));
+    if !programs.into_iter().all(lends) {
+        return None;
+    }
+    let btf = Btf::read(Path::new(btf::VMLINUX))?;
+    let offset = |member| btf.offset("task_struct", member).filter(|at| *at != 0);
+    Some((offset("group_leader")?, offset("comm")?))
 }
 
 /// A ring buffer has neither keys nor values.

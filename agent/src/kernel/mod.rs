@@ -26,6 +26,7 @@
 //! flow come through ring 0. Dropping [`Capture`] detaches everything; readers then find nothing
 //! more.
 
+mod btf;
 mod cgroup;
 mod clock;
 mod config;

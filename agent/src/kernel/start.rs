@@ -22,7 +22,7 @@ use aya::{
 use remora_abi::MAX_CAPTURE;
 
 use super::{
-    Config, Control, KernelError, Owners, Policy, RingReader, Tier, TierReport, cgroup,
+    Config, Control, KernelError, Owners, Policy, RingReader, Tier, TierReport, btf, cgroup,
     control::{Backend, Shared, State},
     error::chain,
     load::{self, Loaded, Maps},
@@ -112,7 +112,7 @@ impl Capture {
             rejected,
             limits: attached.limits,
             kernel: sys::kernel_release(),
-            btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+            btf: Path::new(btf::VMLINUX).exists(),
             rings: readers.len(),
         };
         let owners = Owners::new(match &attached.backend {
@@ -272,7 +272,7 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
     })?;
     let root = File::open(&path).map_err(|e| KernelError::io(format!("opening {}", path.display()), e))?;
     let loaded = load::load(config, rings, config.ring_bytes)?;
-    let netns = loaded.netns;
+    let (netns, process_names) = (loaded.netns, loaded.process_names);
     let Prepared { mut programs, maps, sources } = prepare(config, loaded, wakeup_bytes)?;
     let ebpf = &mut programs.ebpf;
     // A link (Linux 5.7) leaves other programs in place by itself, and refuses the flag that asks
@@ -305,6 +305,12 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
         ("remora_socket_out", CgroupSkbAttachType::Egress),
     ] {
         load::program::<CgroupSkb>(ebpf, name)?.attach(&root, side, mode).map_err(|e| attaching(name, e))?;
+    }
+    if !process_names {
+        limits.push(
+            "a process that has ended may be named after one of its threads (needs the kernel's BTF)"
+                .to_owned(),
+        );
     }
     if !netns {
         limits.push(

@@ -92,3 +92,36 @@ fn udp_sockets_have_an_owner() {
     assert_eq!((packets[0].src, packets[0].tgid), (peer, child.id()));
     assert_eq!((packets[1].dst, packets[1].tgid), (peer, std::process::id()));
 }
+
+#[test]
+fn a_process_has_its_own_name_whichever_thread_asks() {
+    const TEST: &str = "a_process_has_its_own_name_whichever_thread_asks";
+    let port = free_port();
+    let Some(run) = start(TEST, Tier::Cgroup, config([port])) else { return };
+    let server = UdpSocket::bind(loopback4(port)).unwrap();
+    // The socket is made and used in a thread that has named itself (prctl(2), PR_SET_NAME).
+    let script = format!(
+        "import ctypes, socket, threading\n\
+         def ask():\n\
+         \x20   ctypes.CDLL(None).prctl(15, b'some-thread', 0, 0, 0)\n\
+         \x20   s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+         \x20   s.connect(('127.0.0.1', {port}))\n\
+         \x20   s.send(open('/proc/thread-self/comm', 'rb').read())\n\
+         t = threading.Thread(target=ask); t.start(); t.join()\n"
+    );
+    let child = Command::new("python3").args(["-c", &script]).stdin(Stdio::null()).spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(e) => return skip(TEST, format!("python3: {e}")),
+    };
+    let mut said = [0; 99];
+    let (len, _) = server.recv_from(&mut said).unwrap();
+    assert_eq!(&said[..len], b"some-thread\n");
+    assert!(child.wait().unwrap().success());
+    let owner = run.control.owners().process(child.id()).unwrap();
+    let limits = &run.control.report().limits;
+    if limits.iter().any(|l| l.contains("one of its threads")) {
+        return skip(TEST, limits.join("; "));
+    }
+    assert!(owner.comm.starts_with("python3"), "{owner:?}");
+}

@@ -25,7 +25,8 @@ pub struct Process {
     pub seen_ns: u64,
     /// Cgroup-v2 id.
     pub cgroup_id: u64,
-    /// Name of the thread that used the socket, zero terminated.
+    /// Its name, zero terminated; that of the thread that used the socket where the kernel does not
+    /// show where the process has its name.
     pub comm: [u8; COMM_LEN],
 }
 
