@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use remora_dissect::Limits;
 use remora_model::{CaptureSource, Timestamp};
@@ -75,6 +75,7 @@ impl Agent {
         transport.check()?;
         let policy = config.capture.policy()?;
         let mut capture = Capture::start(kernel_config(config, policy))?;
+        let began = Instant::now();
         let control = capture.control();
         let readers = capture.take_readers();
         let run = RunId::random();
@@ -138,7 +139,8 @@ impl Agent {
             client: Arc::new(client),
             wants_reseed,
         });
-        let monitor = Monitor::start(Arc::clone(&watched), queue.clone()).map_err(AgentError::Thread)?;
+        let monitor =
+            Monitor::start(Arc::clone(&watched), queue.clone(), began).map_err(AgentError::Thread)?;
         Ok(Self {
             watched,
             monitor,

@@ -1,4 +1,4 @@
-//! A thread that looks at all counters once a second, writes coverage and tells the hub how the
+//! A thread that looks at all counters at the start and then once a second, writes coverage and tells the hub how the
 //! agent fares.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,17 +62,19 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    pub(crate) fn start(watched: Arc<Watched>, queue: ShipQueue) -> std::io::Result<Self> {
+    /// Reports on the capture that began at `began`: at once, and then in intervals.
+    pub(crate) fn start(watched: Arc<Watched>, queue: ShipQueue, began: Instant) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("remora-monitor".to_owned()).spawn(move || {
             let mut set = BatchSet::new(&watched.about.node);
-            let mut before = watched.totals();
-            let mut at = Instant::now();
+            let mut before = Totals::default();
+            let mut at = began;
             let mut reseeded = Instant::now();
+            let mut ending = false;
             loop {
-                let ending = !matches!(stopped.recv_timeout(INTERVAL), Err(RecvTimeoutError::Timeout));
                 let now = watched.totals();
-                let interval = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
+                // An interval of nothing would cover nothing.
+                let interval = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX).max(1);
                 at = Instant::now();
                 now.rows_since(&before, wall_clock(), interval, &mut set);
                 before = now;
@@ -91,6 +93,7 @@ impl Monitor {
                         tracing::debug!(%error, "sockets in /proc cannot be read");
                     }
                 }
+                ending = !matches!(stopped.recv_timeout(INTERVAL), Err(RecvTimeoutError::Timeout));
             }
         })?;
         Ok(Self { stop, thread: Mutex::new(Some(thread)) })

@@ -22,6 +22,8 @@ pub struct HubConfig {
     pub token_file: Option<PathBuf>,
     /// Web origins besides loopback ones that may ask.
     pub allowed_origins: Vec<String>,
+    /// `/ready` waits until an agent has reported: for a hub whose agent is in the same process.
+    pub needs_agent: bool,
     /// Show credentials in headers and cookies.
     pub reveal_secrets: bool,
     /// Settings of the store.
@@ -41,6 +43,7 @@ impl HubConfig {
             ingest_security: ServerSecurity::default(),
             token_file: None,
             allowed_origins: Vec::new(),
+            needs_agent: false,
             reveal_secrets: false,
             store: StoreConfig::new(dir),
             wire: WireLimits::default(),

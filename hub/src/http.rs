@@ -49,13 +49,11 @@ pub fn router(query: Arc<Query>, guard: Guard, shutdown: CancellationToken) -> R
         .layer(axum::middleware::from_fn_with_state(guard, guard::check))
 }
 
-/// Ready means that the store takes rows and answers: a hub whose seals fail keeps serving what it
-/// has, but should not get new agents.
+/// Ready means that the store takes rows and answers, and that an agent of the same process captures:
+/// a hub whose seals fail keeps serving what it has, but should not get new agents.
 async fn ready(axum::extract::State(app): axum::extract::State<App>) -> (StatusCode, String) {
-    match app.query.store.metrics().condition {
-        remora_store::Condition::Healthy => (StatusCode::OK, "ready\n".to_owned()),
-        remora_store::Condition::DiskFull { reason } | remora_store::Condition::SealFailing { reason } => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n"))
-        }
+    match app.query.readiness() {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
     }
 }

@@ -4,6 +4,7 @@ mod agents;
 
 use std::sync::Arc;
 
+use remora_model::Table;
 use remora_store::{Error as StoreError, SourceId, Store};
 use remora_wire::{IncomingBatch, IngestHandler, Refusal, Source};
 use tokio::sync::watch;
@@ -62,9 +63,15 @@ impl IngestHandler for Ingest {
     async fn batch(&self, source: &Source, batch: IncomingBatch) -> Result<(), Refusal> {
         let IncomingBatch { seq, lost_before, mut tables, wire_bytes, unknown_columns, rejected } = batch;
         self.agents.count(source, wire_bytes, lost_before, unknown_columns, &rejected);
+        let covers = tables.iter().any(|t| t.table == Table::Coverage);
         self.identity.enrich(&mut tables).map_err(|e| Refusal::never(format!("batch {seq}: {e}")))?;
         match self.store.append(&source_id(source), seq, tables).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if covers {
+                    self.agents.covered(source);
+                }
+                Ok(())
+            }
             Err(e @ StoreError::Overloaded { .. }) => Err(Refusal::later(e.to_string())),
             Err(e) => {
                 tracing::error!(agent = source.agent_id, seq, error = %e, "a batch could not be stored");

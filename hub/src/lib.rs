@@ -45,12 +45,9 @@ impl Hub {
         let store = Store::open(config.store.clone())?;
         let identity = Arc::new(Identity::new(config.names));
         let agents = Arc::new(Agents::default());
-        let query = Arc::new(Query::new(
-            store.clone(),
-            Arc::clone(&agents),
-            Arc::clone(&identity),
-            config.reveal_secrets,
-        ));
+        let query =
+            Query::new(store.clone(), Arc::clone(&agents), Arc::clone(&identity), config.reveal_secrets);
+        let query = Arc::new(query.with_agent_needed(config.needs_agent));
         let ingest = IngestServer::new(Ingest::new(store.clone(), identity, agents), config.wire.clone());
         let listen = |address| async move {
             TcpListener::bind(address).await.map_err(|source| HubError::Listen { address, source })

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use remora_kfl::{Filter, Target, TimeRange};
 use remora_model::field::by_name;
 use remora_model::{FieldDef, FieldId, Timestamp};
-use remora_store::{Cursor, Store, Tail};
+use remora_store::{Condition, Cursor, Store, Tail};
 
 pub use answer::Answer;
 pub use coverage::Coverage;
@@ -43,13 +43,35 @@ pub struct Query {
     pub(crate) identity: Arc<Identity>,
     pub(crate) started: Timestamp,
     pub(crate) reveal_secrets: bool,
+    needs_agent: bool,
 }
 
 impl Query {
     /// Answers from `store`, with what `agents` say of themselves. Credentials in headers are
     /// masked unless `reveal_secrets`.
     pub fn new(store: Store, agents: Arc<Agents>, identity: Arc<Identity>, reveal_secrets: bool) -> Self {
-        Self { store, agents, identity, started: now(), reveal_secrets }
+        Self { store, agents, identity, started: now(), reveal_secrets, needs_agent: false }
+    }
+
+    /// Not ready before an agent has reported.
+    #[must_use]
+    pub fn with_agent_needed(self, needed: bool) -> Self {
+        Self { needs_agent: needed, ..self }
+    }
+
+    /// Whether rows are taken and questions answered, and by then of what: the store is healthy and,
+    /// where an agent is needed, one captures.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn readiness(&self) -> Result<(), String> {
+        if self.needs_agent && !self.agents.have_reported() {
+            return Err("the capture has not begun".to_owned());
+        }
+        match self.store.metrics().condition {
+            Condition::Healthy => Ok(()),
+            Condition::DiskFull { reason } | Condition::SealFailing { reason } => Err(reason),
+        }
     }
 
     /// Follows calls or flows as they arrive.

@@ -265,12 +265,9 @@ fn tools_answer(remora: &Remora, server: &Server, style: Style) -> Result<()> {
     }
     let unknown = client.tool("get_api_call", &json!({"id": 1}))?;
     ensure!(unknown["isError"] == true, "{unknown}");
-    // What the agent covers is known a moment after it has begun.
-    wait_for("coverage", || {
-        let answer = client.tool("list_api_calls", &json!({"filter": kfl}))?;
-        let nodes = &answer["structuredContent"]["coverage"]["nodes"];
-        Ok(if nodes.as_array().is_some_and(|n| n.len() == 1) { Ok(()) } else { Err(answer.to_string()) })
-    })?;
+    let answer = client.tool("list_api_calls", &json!({"filter": kfl}))?;
+    let nodes = &answer["structuredContent"]["coverage"]["nodes"];
+    ensure!(nodes.as_array().is_some_and(|n| n.len() == 1), "{answer}");
     let nothing = good_tool(
         &mut client,
         "list_api_calls",

@@ -22,12 +22,20 @@ struct Agent {
     since: Timestamp,
     heard: Timestamp,
     status: Value,
+    /// Rows that say what it captures are in the store.
+    covered: bool,
     batches: u64,
     bytes: u64,
     lost_batches: u64,
     unknown_columns: u64,
     rejected_tables: u64,
     last_problem: Option<String>,
+}
+
+impl Agent {
+    fn has_reported(&self) -> bool {
+        self.covered && !self.status.is_null()
+    }
 }
 
 /// The agents, by id.
@@ -54,6 +62,7 @@ impl Agents {
             since: at,
             heard: at,
             status: Value::Null,
+            covered: false,
             batches: 0,
             bytes: 0,
             lost_batches: 0,
@@ -109,6 +118,22 @@ impl Agents {
         self.update(source, |a| a.status = status);
     }
 
+    pub(super) fn covered(&self, source: &Source) {
+        self.update(source, |a| a.covered = true);
+    }
+
+    /// True once an agent has said how it captures, and what it has captured is in the store.
+    pub fn have_reported(&self) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).values().any(Agent::has_reported)
+    }
+
+    /// The nodes whose agents are connected and capture: name, connected since, heard last.
+    pub fn watching(&self) -> Vec<(String, Timestamp, Timestamp)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let watching = known.values().filter(|a| a.streams > 0 && a.has_reported());
+        watching.map(|a| (a.node.clone(), a.since, a.heard)).collect()
+    }
+
     /// Agents with an open stream.
     pub fn connected(&self) -> usize {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).values().filter(|a| a.streams > 0).count()
@@ -153,5 +178,35 @@ impl Agents {
                 v
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use remora_wire::SpoolId;
+
+    #[test]
+    fn an_agent_has_reported_when_its_status_and_its_coverage_are_there() {
+        let source = Source {
+            agent_id: "a".to_owned(),
+            node: "n".to_owned(),
+            version: String::new(),
+            run_id: 1,
+            first_seq: 1,
+            spool: SpoolId::random(),
+            peer: None,
+        };
+        let agents = Agents::default();
+        agents.connected_now(&source);
+        assert!(!agents.have_reported());
+        agents.status(&source, json!({"capture": {}}));
+        assert!(!agents.have_reported() && agents.watching().is_empty());
+        agents.covered(&source);
+        assert!(agents.have_reported());
+        let nodes: Vec<String> = agents.watching().into_iter().map(|w| w.0).collect();
+        assert_eq!(nodes, ["n"]);
+        agents.disconnected(&source, "gone");
+        assert!(agents.have_reported() && agents.watching().is_empty());
     }
 }

@@ -24,7 +24,8 @@ pub struct NodeCoverage {
     pub node: String,
     /// First instant in the window at which it watched, RFC 3339.
     pub from: String,
-    /// Last instant in the window at which it is known to have watched, RFC 3339.
+    /// Last instant in the window at which it is known to have watched, RFC 3339: the present as
+    /// long as its agent is connected and reports.
     pub to: String,
     /// Packets captured.
     pub packets: i64,

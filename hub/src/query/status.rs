@@ -2,6 +2,7 @@
 
 use remora_kfl::TimeRange;
 use remora_model::{Table, Timestamp};
+use remora_store::CaptureInterval;
 use serde_json::{Map, Value, json};
 
 use super::answer::{instant, to_value};
@@ -61,7 +62,10 @@ impl Query {
     /// # Errors
     /// When the store cannot answer.
     pub async fn coverage(&self, window: Window) -> Result<Coverage, QueryError> {
-        let found = self.store.coverage(TimeRange::from(window)).await?;
+        // In this order: what they say after the look into the store is about rows that it may lack.
+        let watching = self.agents.watching();
+        let mut found = self.store.coverage(TimeRange::from(window)).await?;
+        reach_to_now(&mut found.intervals, &watching, window, now());
         let mut nodes: Vec<NodeCoverage> = Vec::new();
         let mut gaps: Vec<String> = Vec::new();
         for interval in &found.intervals {
@@ -114,6 +118,34 @@ impl Query {
     /// Bytes and rows of each table, for metrics.
     pub fn table_sizes(&self) -> Vec<(Table, u64, u64)> {
         self.store.boundaries().iter().map(|b| (b.table, b.rows, b.bytes)).collect()
+    }
+}
+
+/// Rows about coverage tell of the past second; for the time since the last of them stands that the
+/// agent is connected and was heard a moment ago.
+fn reach_to_now(
+    intervals: &mut Vec<CaptureInterval>,
+    watching: &[(String, Timestamp, Timestamp)],
+    window: Window,
+    at: Timestamp,
+) {
+    let until = Timestamp(window.to.0.min(at.0));
+    for (node, since, heard) in watching {
+        let recent = Timestamp(at.0.saturating_sub(GAP_NANOS));
+        if *heard < recent || until < recent {
+            continue;
+        }
+        match intervals.iter_mut().filter(|i| i.node == *node).max_by_key(|i| i.until) {
+            Some(last) if last.until >= recent => last.until = last.until.max(until),
+            Some(_) => {}
+            // The window begins after the last row.
+            None => {
+                let from = window.from.max(*since);
+                if from >= recent && from < until {
+                    intervals.push(CaptureInterval { node: node.clone(), from, until });
+                }
+            }
+        }
     }
 }
 
@@ -173,6 +205,33 @@ mod tests {
         assert!(!say(150, 199, &[], &[]).1);
         assert!(!say(100, 150, &[], &[]).1);
         assert!(!summary(window(), Timestamp(200 * S), None, None, &[], &[]).1);
+    }
+
+    #[test]
+    fn who_is_connected_covers_the_present() {
+        let at = Timestamp(200 * S);
+        let interval = |from: i64, until: i64| CaptureInterval {
+            node: "n".to_owned(),
+            from: Timestamp(from * S),
+            until: Timestamp(until * S),
+        };
+        let reach = |mut intervals: Vec<CaptureInterval>, since: i64, heard: i64, from: i64, to: i64| {
+            let watching = [("n".to_owned(), Timestamp(since * S), Timestamp(heard * S))];
+            let window = Window { from: Timestamp(from * S), to: Timestamp(to * S) };
+            reach_to_now(&mut intervals, &watching, window, at);
+            intervals.iter().map(|i| (i.from.0 / S, i.until.0 / S)).collect::<Vec<_>>()
+        };
+        assert_eq!(reach(vec![interval(150, 198)], 150, 199, 100, 300), [(150, 200)]);
+        // The window ends or begins between two rows.
+        assert_eq!(reach(vec![interval(150, 198)], 150, 199, 100, 199), [(150, 199)]);
+        assert_eq!(reach(Vec::new(), 150, 199, 199, 300), [(199, 200)]);
+        // Long silent, or rows that stopped coming.
+        assert_eq!(reach(vec![interval(150, 170)], 150, 170, 100, 300), [(150, 170)]);
+        assert_eq!(reach(vec![interval(150, 170)], 150, 199, 100, 300), [(150, 170)]);
+        // The past stays as it is, also that before the agent came.
+        assert_eq!(reach(vec![interval(150, 160)], 150, 199, 100, 160), [(150, 160)]);
+        assert_eq!(reach(Vec::new(), 199, 199, 100, 190), []);
+        assert_eq!(reach(Vec::new(), 199, 199, 196, 300), [(199, 200)]);
     }
 
     #[test]

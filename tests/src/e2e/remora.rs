@@ -79,10 +79,6 @@ impl Remora {
             if let Some(status) = remora.child.try_wait()? {
                 return Ok(Ok(Some(status)));
             }
-            // The hub is ready before the programs are in the kernel; then the welcome is printed.
-            if !remora.log().contains("is capturing this host") {
-                return Ok(Err("it does not capture yet".to_owned()));
-            }
             let (status, body) = remora.request("/ready")?;
             Ok(if status == 200 { Ok(None) } else { Err(format!("{status}: {body}")) })
         })

@@ -22,7 +22,7 @@ const DRAIN_HERE: Duration = Duration::from_secs(10);
 
 pub async fn up(args: UpArgs) -> Result<()> {
     let dir = data_dir(args.storage.data_dir.as_ref())?;
-    let hub = hub_config(&args.server, &args.storage, &dir);
+    let hub = HubConfig { needs_agent: true, ..hub_config(&args.server, &args.storage, &dir) };
     let unsealed = hub.store.memory_budget;
     let hub = Hub::start(hub).await?;
     let mut config = agent_config(&args.capture, &dir, &[hub.address().port()])?;
