@@ -256,7 +256,9 @@ fn flows_count_what_tshark_counts() -> Result<()> {
                     return Ok(Err(format!("the server: {difference}")));
                 }
                 let repetitions = number("tcp_retransmits");
-                if repetitions > *repeated || (repetitions == 0) != (*repeated == 0) {
+                // tshark also counts what tcpdump wrote in another order than it was sent in, when
+                // a connection moves to another CPU.
+                if repetitions > *repeated {
                     return Ok(Err(format!("{repetitions} repetitions, but tshark {repeated}")));
                 }
             }

@@ -155,7 +155,7 @@ async fn every_byte_is_counted(test: &str, tier: Tier, body: u64) {
     let asked = "GET /big HTTP/1.1\r\nHost: test\r\n\r\n".len() as u64;
     // An acknowledgement may say what came out of order: 12 to 28 bytes of options (RFC 2018).
     let more = number("src.bytes") - asked - header * number("src.packets") - syn;
-    assert!(more % 4 == 0 && more <= 28 * number("src.packets"), "{more}: {row:#?}");
+    assert!(more.is_multiple_of(4) && more <= 28 * number("src.packets"), "{more}: {row:#?}");
     // At least: SYN, ACK, request, an acknowledgement, FIN; SYN, head and body, FIN.
     assert!(number("src.packets") >= 5 && number("dst.packets") >= 3, "{row:#?}");
     assert!(row.contains_key("tcp_rtt_us"), "{row:#?}");

@@ -75,8 +75,9 @@ impl Background {
         if self.has_ended()? {
             return Ok(());
         }
-        // SIGINT: tcpdump prints its counts, nginx and Remora leave in order.
-        let asked = Run::new("kill").args(["-INT", &self.pid().to_string()]).succeeds();
+        // SIGTERM: tcpdump prints its counts, nginx and Remora leave in order. SIGINT would be
+        // ignored by what a shell has started in the background.
+        let asked = Run::new("kill").args(["-TERM", &self.pid().to_string()]).succeeds();
         let began = Instant::now();
         while asked && began.elapsed() < GRACE {
             if self.has_ended()? {
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn a_program_is_weighed_and_ended() {
         let scratch = Scratch::new().unwrap();
-        let script = "trap 'echo bye; exit' INT; echo hi; while :; do sleep 0.01; done";
+        let script = "trap 'echo bye; exit' TERM; echo hi; while :; do sleep 0.01; done";
         let run = Run::new("sh").args(["-c", script]);
         let mut sh = Background::start(&run, "sh", scratch.path()).unwrap();
         sh.wait_until(GRACE, |sh| sh.log() == "hi\n").unwrap();
