@@ -67,9 +67,15 @@ fn targets(root: &Path) -> Result<Vec<String>> {
 }
 
 fn run_target(root: &Path, target: &str, seconds: u64) -> Result<bool> {
+    // What is found goes to the first directory; committed inputs are only read.
+    let found = format!("fuzz/corpus/{target}");
+    std::fs::create_dir_all(root.join(&found)).with_context(|| format!("cannot make {found}"))?;
+    let seeds = format!("fuzz/seeds/{target}");
+    let seeds = root.join(&seeds).is_dir().then_some(seeds);
     // The sanitizer is an unstable option that the pinned toolchain also has.
     product::cargo(root)
-        .args(["fuzz", "run", target])
+        .args(["fuzz", "run", target, &found])
+        .args(seeds.as_deref())
         .args(["--", &format!("-max_total_time={seconds}"), "-print_final_stats=1", "-rss_limit_mb=2048"])
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", product::target_dir().join("fuzz"))

@@ -21,6 +21,11 @@ pub struct Limits {
     pub segments: usize,
     /// Requests without a response held per flow.
     pub pending: usize,
+    /// Bytes of header fields, compressed or not, read of one HTTP/2 message; the rest is left out.
+    pub header_list: usize,
+    /// Bytes of the HPACK table kept per direction of an HTTP/2 connection, counted as RFC 7541
+    /// section 4.1 does. Peers that agree on a larger one have headers marked unknown.
+    pub header_table: usize,
     /// IP datagrams being put together at once.
     pub fragments: usize,
     /// How far a decoded body may exceed its encoded size.
@@ -46,6 +51,8 @@ impl Default for Limits {
             total_bytes: 128 << 20,
             segments: 1_024,
             pending: 1_024,
+            header_list: 256 << 10,
+            header_table: 64 << 10,
             fragments: 1_024,
             expansion: 100,
             gap_wait: Duration::from_secs(1),

@@ -45,6 +45,8 @@ pub enum Problem {
     PayloadLimit,
     /// A body whose content coding is broken, unknown, or expands beyond the ratio bound.
     BadEncoding,
+    /// Header fields that refer to an HPACK table of which a part was not seen or not kept.
+    UnknownHeader,
     /// Bytes that the protocol itself hands to something else, such as a replication stream. Not a
     /// fault.
     Opaque,
@@ -72,6 +74,7 @@ impl Problem {
         Self::TooManyPending,
         Self::PayloadLimit,
         Self::BadEncoding,
+        Self::UnknownHeader,
         Self::Opaque,
     ];
 
@@ -97,6 +100,7 @@ impl Problem {
             Self::TooManyPending => ("dissect", "too_many_pending"),
             Self::PayloadLimit => ("dissect", "payload_limit"),
             Self::BadEncoding => ("dissect", "bad_encoding"),
+            Self::UnknownHeader => ("dissect", "unknown_header"),
             Self::Opaque => ("dissect", "opaque"),
         }
     }

@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, unsafe_code)]
 
 mod support;
+#[path = "support/http2.rs"]
+mod wire;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::harness::Harness;
-use remora_dissect::{Limits, Problem, Sink, dns, http, redis};
+use remora_dissect::{Limits, Problem, Sink, dns, http, http2, redis};
 use remora_model::{BatchSet, Call, CallId, CaptureSource, Endpoint, FlowRow, Sides, Timestamp, Transport};
 use support::packets::{ACK, SYN, client, server, tcp};
 
@@ -226,4 +228,49 @@ fn rows_allocate_per_batch_and_not_per_call() {
     // vector of a column that has values.
     assert!(each[1..].iter().all(|&n| n <= 120), "{each:?} allocations for {BATCH} calls x 40");
     assert!(each[1] < each[0], "{each:?}");
+}
+
+#[test]
+fn http2_does_not_allocate_once_the_buffers_are_there() {
+    use wire::{DATA, END_STREAM, Encoder, frame, get, hello, message, rpc, settings};
+    let (mut c, mut s) = (Encoder::default(), Encoder::default());
+    let mut flow = Harness::with(&http2::ENTRY, Transport::Tcp, Limits::default(), Count::default());
+    flow.client(hello()).server(settings());
+    // Three streams at a time, one of them of gRPC; written before allocations are counted.
+    let more = |mut fields: Vec<(&'static str, &'static str)>| {
+        fields.extend([("user-agent", "curl/8.5.0"), ("cookie", "session=0123456789abcdef")]);
+        fields
+    };
+    let ok =
+        [(":status", "200"), ("content-type", "application/grpc"), ("server", "nginx"), ("date", "today")];
+    let rounds: Vec<[Vec<u8>; 3]> = (0..120)
+        .map(|n| {
+            let id = |i: u32| 6 * n + 2 * i + 1;
+            let requests = [
+                c.headers(id(0), END_STREAM, &more(get("/api/items?page=2"))),
+                c.headers(id(1), END_STREAM, &more(get("/other"))),
+                c.headers(id(2), 0, &more(rpc("/shop.Cart/Add"))),
+                frame(DATA, END_STREAM, id(2), &message(0, b"\x0a\x05apple\x10\x07")),
+            ];
+            let first = [
+                s.headers(id(2), 0, &ok),
+                frame(DATA, 0, id(2), &message(0, b"\x08\x01")),
+                s.headers(id(0), 0, &[ok[0], ok[2], ok[3]]),
+                frame(DATA, END_STREAM, id(0), b"{\"items\":[1,2,3]}"),
+            ];
+            let second = [
+                s.headers(id(2), END_STREAM, &[("grpc-status", "0"), ("grpc-message", "")]),
+                s.headers(id(1), END_STREAM, &[ok[0]]),
+            ];
+            [requests.concat(), first.concat(), second.concat()]
+        })
+        .collect();
+    let play = |flow: &mut Harness<Count>, round: &[Vec<u8>; 3]| {
+        flow.client(&round[0]).server(&round[1]).server(&round[2]);
+    };
+    rounds[..20].iter().for_each(|r| play(&mut flow, r));
+    let before = ALLOCATIONS.get();
+    rounds[20..].iter().for_each(|r| play(&mut flow, r));
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 360);
 }

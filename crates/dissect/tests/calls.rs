@@ -78,7 +78,7 @@ fn captures() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let mut files = Vec::new();
     for parent in [root.clone(), root.join("deepflow")] {
-        for protocol in ["dns", "redis"] {
+        for protocol in ["dns", "http2", "redis"] {
             let Ok(entries) = std::fs::read_dir(parent.join(protocol)) else { continue };
             files.extend(
                 entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "pcap")),
@@ -194,4 +194,43 @@ fn redis_agrees_with_tshark() {
         );
     }
     assert!(compared > 20, "{compared}");
+}
+
+/// Every stream of HTTP/2 that tshark sees is a call, with the same method, path, status and gRPC
+/// status, and as many bytes of content; and there are no other calls.
+#[test]
+fn http2_agrees_with_tshark() {
+    let mut compared = 0;
+    for capture in captures().iter().filter(|p| p.parent().is_some_and(|d| d.ends_with("http2"))) {
+        let found = objects(capture);
+        let lines = oracle(capture).unwrap();
+        let text = |call: &serde_json::Value, name: &str| match &call[name] {
+            serde_json::Value::String(s) => s.clone(),
+            serde_json::Value::Number(n) => n.to_string(),
+            _ => String::new(),
+        };
+        for line in &lines {
+            let flow = line[0].parse::<i64>().unwrap() + 1;
+            let call = found
+                .iter()
+                .find(|c| c["flow_id"] == flow && text(c, "http2_stream") == line[1])
+                .unwrap_or_else(|| panic!("{} {line:?}", capture.display()));
+            let columns =
+                ["method", "url", "status_code", "grpc_status", "request_body_size", "response_body_size"];
+            for (name, expected) in columns.iter().zip(&line[2..]) {
+                let ours = text(call, name);
+                // The request of an upgrade is not a frame. A frame that is not whole is none to
+                // tshark.
+                let upgraded = call["http_version"] == "HTTP/1.1" && ["method", "url"].contains(name);
+                let cut = call["incomplete"] == "truncated" && name.ends_with("size");
+                let nothing = ours.is_empty() && expected == "0";
+                if !(upgraded || cut || nothing) {
+                    assert_eq!(&ours, expected, "{name} of {line:?} in {}", capture.display());
+                }
+            }
+            compared += 1;
+        }
+        assert_eq!(found.len(), lines.len(), "{}", capture.display());
+    }
+    assert!(compared > 60, "{compared}");
 }

@@ -60,8 +60,11 @@ fn answers(expr: &Expr, protocol: Protocol) -> Answers {
         Expr::And(all) => Answers::all(all.iter().map(|e| answers(e, protocol))),
         Expr::Or(all) => Answers::all(all.iter().map(|e| answers(e, protocol).not())).not(),
         Expr::Not(e) => answers(e, protocol).not(),
-        Expr::Field(id) if id.def().ty == FieldType::Bool && Protocol::from_name(id.def().name).is_some() => {
-            Answers::exactly(id.def().name == protocol.name())
+        Expr::Field(id)
+            if id.def().ty == FieldType::Bool
+                && let Some(flag) = Protocol::from_name(id.def().name) =>
+        {
+            Answers::exactly(protocol.is(flag))
         }
         Expr::Compare { op: op @ (CompareOp::Eq | CompareOp::Ne), left, right }
             if **left == Expr::Field(field::PROTOCOL)

@@ -56,7 +56,7 @@ pub enum Storage {
 pub enum Scope {
     /// Every call.
     Call,
-    /// Calls of this protocol.
+    /// Calls of this protocol and of those whose parent it is.
     Protocol(Protocol),
     /// Calls of HTTP and DNS, which share `status_code`.
     HttpAndDns,
@@ -90,8 +90,8 @@ impl FieldDef {
     pub fn applies_to(&self, protocol: Protocol) -> bool {
         match self.scope {
             Scope::Call | Scope::Both => true,
-            Scope::Protocol(p) => p == protocol,
-            Scope::HttpAndDns => matches!(protocol, Protocol::Http | Protocol::Dns),
+            Scope::Protocol(p) => protocol.is(p),
+            Scope::HttpAndDns => protocol.is(Protocol::Http) || protocol.is(Protocol::Dns),
             Scope::Flow => false,
         }
     }
@@ -149,7 +149,7 @@ macro_rules! catalogue {
     };
 }
 
-use Protocol::{Dns, Http, Redis};
+use Protocol::{Dns, Grpc, Http, Redis};
 use Scope::{Both, Call, Flow, HttpAndDns, Protocol as Of};
 
 catalogue! {
@@ -193,9 +193,10 @@ catalogue! {
     CLIENT_ERROR "client_error" Bool Call, Stored, "client_error", "true when the protocol blames the client, as HTTP does with 4xx";
     INCOMPLETE "incomplete" Text Call, Repeating, "\"no_response\"", "why the call is not whole: no_response, no_request, gap, truncated or reset";
     TLS "tls" Bool Call, Derived, "tls", "true when the bytes were captured as TLS plaintext";
-    HTTP "http" Bool Call, Derived, "http", "true for HTTP calls";
+    HTTP "http" Bool Call, Derived, "http", "true for HTTP calls, gRPC included";
     DNS "dns" Bool Call, Derived, "dns", "true for DNS calls";
     REDIS "redis" Bool Call, Derived, "redis", "true for Redis calls";
+    GRPC "grpc" Bool Call, Derived, "grpc", "true for gRPC and gRPC-Web calls";
     TCP "tcp" Bool Both, Derived, "tcp", "true when TCP carried it";
     UDP "udp" Bool Both, Derived, "udp", "true when UDP carried it";
     REQUEST_BYTES "request_bytes" Int Call, Stored, "512", "bytes of the request on the wire, framing included";
@@ -209,24 +210,42 @@ catalogue! {
     URL "url" Text Of(Http), Stored, "\"/api/users?id=123\"", "request target as sent";
     PATH "path" Text Of(Http), Stored, "\"/api/users\"", "path of the request target, without the query";
     HTTP_VERSION "http_version" Text Of(Http), Repeating, "\"HTTP/1.1\"", "HTTP version of the request, else of the response";
-    HOST "host" Text Of(Http), Repeating, "\"shop.example\"", "host asked for: from the target, else from the Host header";
+    HOST "host" Text Of(Http), Repeating, "\"shop.example\"", "host asked for: from the target or :authority, else from the Host header";
     QUERY_STRING "query_string" Map Of(Http), Derived, "query_string[\"id\"] == \"123\"", "parameters of the query, decoded";
-    REQUEST_HEADERS "request.headers" Map Of(Http), Stored, "request.headers[\"x-id\"] == \"7\"", "request headers; names in lower case, repeated ones joined by a comma and a space";
-    RESPONSE_HEADERS "response.headers" Map Of(Http), Stored, "\"etag\" in response.headers", "response headers; names in lower case, repeated ones joined by a comma and a space";
+    REQUEST_HEADERS "request.headers" Map Of(Http), Stored, "request.headers[\"x-id\"] == \"7\"", "request headers; names in lower case, repeated ones joined by a comma and a space; with HTTP/2 pseudo-headers";
+    RESPONSE_HEADERS "response.headers" Map Of(Http), Stored, "\"etag\" in response.headers", "response headers; names in lower case, repeated ones joined by a comma and a space; with HTTP/2 pseudo-headers";
     REQUEST_COOKIES "request.cookies" Map Of(Http), Derived, "request.cookies[\"session\"] != \"\"", "cookies that the client sent";
     RESPONSE_COOKIES "response.cookies" Map Of(Http), Derived, "\"token\" in response.cookies", "cookies that the server set";
-    REQUEST_BODY "request.body" Text Of(Http), Late, "request.body.contains(\"error\")", "request body after decoding, up to the payload limit";
-    RESPONSE_BODY "response.body" Text Of(Http), Late, "response.body.contains(\"error\")", "response body after decoding, up to the payload limit";
-    REQUEST_HEADERS_SIZE "request_headers_size" Int Of(Http), Stored, "300", "bytes of the request line and headers";
-    REQUEST_BODY_SIZE "request_body_size" Int Of(Http), Stored, "1024", "bytes of the request body as transferred, without chunk framing, before decoding";
-    RESPONSE_HEADERS_SIZE "response_headers_size" Int Of(Http), Stored, "200", "bytes of the status line and headers";
-    RESPONSE_BODY_SIZE "response_body_size" Int Of(Http), Stored, "1024", "bytes of the response body as transferred, without chunk framing, before decoding";
+    REQUEST_BODY "request.body" Text Of(Http), Late, "request.body.contains(\"error\")", "request body after decoding, up to the payload limit; of gRPC the messages as text, one per line";
+    RESPONSE_BODY "response.body" Text Of(Http), Late, "response.body.contains(\"error\")", "response body after decoding, up to the payload limit; of gRPC the messages as text, one per line";
+    REQUEST_HEADERS_SIZE "request_headers_size" Int Of(Http), Stored, "300", "bytes of the request line and headers; of HTTP/2 the compressed header blocks";
+    REQUEST_BODY_SIZE "request_body_size" Int Of(Http), Stored, "1024", "bytes of the request body as transferred, without chunks or frames, before decoding";
+    RESPONSE_HEADERS_SIZE "response_headers_size" Int Of(Http), Stored, "200", "bytes of the status line and headers; of HTTP/2 the compressed header blocks";
+    RESPONSE_BODY_SIZE "response_body_size" Int Of(Http), Stored, "1024", "bytes of the response body as transferred, without chunks or frames, before decoding";
     REQUEST_BODY_TRUNCATED "request_body_truncated" Bool Of(Http), Stored, "request_body_truncated", "true when request.body holds less than the whole body";
     RESPONSE_BODY_TRUNCATED "response_body_truncated" Bool Of(Http), Stored, "response_body_truncated", "true when response.body holds less than the whole body";
     CONTENT_TYPE "content_type" Text Of(Http), Repeating, "\"application/json\"", "media type of the response, else of the request, without parameters";
     USER_AGENT "user_agent" Text Of(Http), Repeating, "\"curl/8.5.0\"", "User-Agent header";
     TRACE_ID "trace_id" Text Of(Http), Stored, "\"4bf92f3577b34da6a3ce929d0e0e4736\"", "trace id from the traceparent, b3 or x-b3-traceid header";
     SPAN_ID "span_id" Text Of(Http), Stored, "\"00f067aa0ba902b7\"", "span id from the traceparent, b3 or x-b3-spanid header";
+
+    // HTTP/2.
+    HTTP2_STREAM "http2_stream" Int Of(Http), Stored, "1", "HTTP/2 stream identifier";
+    HTTP2_ERROR "http2_error" Text Of(Http), Repeating, "\"CANCEL\"", "error code of the RST_STREAM or GOAWAY frame that ended the call";
+    HTTP2_PUSHED "http2_pushed" Bool Of(Http), Stored, "http2_pushed", "true when the server pushed the response unasked";
+    HTTP2_UNKNOWN_HEADERS "http2_unknown_headers" Int Of(Http), Stored, "3", "header fields with a ? in place of the name or value, because the capture does not show where they were defined";
+
+    // gRPC (its calls have the fields of HTTP as well).
+    GRPC_SERVICE "grpc_service" Text Of(Grpc), Repeating, "\"helloworld.Greeter\"", "service with its package, from the path";
+    GRPC_METHOD "grpc_method" Text Of(Grpc), Repeating, "\"SayHello\"", "method, the last part of the path";
+    GRPC_STATUS "grpc_status" Int Of(Grpc), Stored, "5", "status code from the grpc-status trailer";
+    GRPC_STATUS_NAME "grpc_status_name" Text Of(Grpc), Repeating, "\"NOT_FOUND\"", "status code by name";
+    GRPC_MESSAGE "grpc_message" Text Of(Grpc), Stored, "\"no such user\"", "error text from the grpc-message trailer, percent-decoded";
+    GRPC_KIND "grpc_kind" Text Of(Grpc), Repeating, "\"unary\"", "unary, client_stream, server_stream or bidi_stream, by the number of messages sent; absent where not all were seen";
+    GRPC_REQUEST_MESSAGES "grpc_request_messages" Int Of(Grpc), Stored, "1", "messages that the client sent";
+    GRPC_RESPONSE_MESSAGES "grpc_response_messages" Int Of(Grpc), Stored, "1", "messages that the server sent";
+    GRPC_ENCODING "grpc_encoding" Text Of(Grpc), Repeating, "\"gzip\"", "message compression of the response, else of the request, from grpc-encoding";
+    GRPC_TIMEOUT "grpc_timeout" Int Of(Grpc), Stored, "1000000", "microseconds that the client allows for the call, from grpc-timeout";
 
     // DNS.
     DNS_QUESTIONS "dns_questions" List Of(Dns), Stored, "\"example.com\" in dns_questions", "names asked for, without the final dot";

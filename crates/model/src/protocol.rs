@@ -4,17 +4,19 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Protocol {
-    /// HTTP/1.0 and HTTP/1.1.
+    /// HTTP/1.0, HTTP/1.1 and HTTP/2.
     Http,
     /// DNS over UDP and TCP.
     Dns,
     /// Redis (RESP2, RESP3 and inline commands).
     Redis,
+    /// gRPC over HTTP/2, and gRPC-Web.
+    Grpc,
 }
 
 impl Protocol {
     /// Every protocol, in the order of the catalogue.
-    pub const ALL: &'static [Self] = &[Self::Http, Self::Dns, Self::Redis];
+    pub const ALL: &'static [Self] = &[Self::Http, Self::Dns, Self::Redis, Self::Grpc];
 
     /// The value of the field `protocol`, and the name of the KFL flag.
     pub const fn name(self) -> &'static str {
@@ -22,7 +24,22 @@ impl Protocol {
             Self::Http => "http",
             Self::Dns => "dns",
             Self::Redis => "redis",
+            Self::Grpc => "grpc",
         }
+    }
+
+    /// The protocol whose calls these are as well: a gRPC call is an HTTP call, has the fields of
+    /// one, and the flag `http` holds for it.
+    pub const fn parent(self) -> Option<Self> {
+        match self {
+            Self::Grpc => Some(Self::Http),
+            _ => None,
+        }
+    }
+
+    /// True for `other` itself and for what it is the parent of: what the flag of `other` says.
+    pub fn is(self, other: Self) -> bool {
+        self == other || self.parent() == Some(other)
     }
 
     /// The protocol with that name (lower case).

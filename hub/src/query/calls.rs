@@ -111,7 +111,8 @@ fn default_fields(filter: &Filter) -> Vec<FieldId> {
         fields.push(field::PROTOCOL);
     }
     fields.extend([field::SRC_NAME, field::DST_NAME, field::DST_PORT]);
-    if may(Protocol::Http) {
+    let http = may(Protocol::Http) || may(Protocol::Grpc);
+    if http {
         fields.extend([field::METHOD, field::HOST, field::URL]);
     }
     if may(Protocol::Dns) {
@@ -123,8 +124,11 @@ fn default_fields(filter: &Filter) -> Vec<FieldId> {
     if may(Protocol::Redis) {
         fields.extend([field::REDIS_COMMAND, field::REDIS_ERROR]);
     }
-    if may(Protocol::Http) {
+    if http {
         fields.push(field::STATUS_CODE);
+    }
+    if may(Protocol::Grpc) {
+        fields.extend([field::GRPC_STATUS_NAME, field::GRPC_MESSAGE]);
     }
     fields.extend([field::ELAPSED_TIME, field::INCOMPLETE]);
     fields

@@ -108,6 +108,15 @@ impl Server {
         Self::script("node", "server.js", include_str!("../../programs/server.js"), space, addresses, port)
     }
 
+    /// The server of `programs/http2-server.js`, which speaks HTTP/2 and gRPC.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn http2(space: Option<&str>, addresses: &[&str], port: u16) -> Result<Self> {
+        let source = include_str!("../../programs/http2-server.js");
+        Self::script("node", "http2-server.js", source, space, addresses, port)
+    }
+
     /// The server of `programs/server.py`.
     ///
     /// # Errors
@@ -189,6 +198,7 @@ pub fn program(dir: &Path, name: &str) -> Result<PathBuf> {
     let source = match name {
         "load.py" => include_str!("../../programs/load.py"),
         "load.js" => include_str!("../../programs/load.js"),
+        "http2-load.js" => include_str!("../../programs/http2-load.js"),
         _ => bail!("there is no program {name}"),
     };
     let file = dir.join(name);

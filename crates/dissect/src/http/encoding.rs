@@ -21,18 +21,18 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// A body after decoding.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Decoded {
+pub(crate) struct Decoded {
     /// What could be decoded within the bounds.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// There is more, or there would be if the encoded body were whole.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
     /// The ratio bound was hit, or the body ends in the middle although all of it was seen.
-    pub(super) faulty: bool,
+    pub(crate) faulty: bool,
 }
 
 /// A coding is broken or not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BadCoding;
+pub(crate) struct BadCoding;
 
 /// How decoding one layer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ enum Stop {
 
 /// Undoes the codings that `head` names on `body`. `whole` says that nothing of the encoded body
 /// is missing. `None` when there is nothing to undo.
-pub(super) fn decode(
+pub(crate) fn decode(
     head: &Head,
     body: &[u8],
     whole: bool,
@@ -73,7 +73,12 @@ pub(super) fn decode(
     Some(undo(layers, body, whole, limits))
 }
 
-fn undo(layers: &[&[u8]], body: &[u8], whole: bool, limits: &Limits) -> Result<Decoded, BadCoding> {
+pub(crate) fn undo(
+    layers: &[&[u8]],
+    body: &[u8],
+    whole: bool,
+    limits: &Limits,
+) -> Result<Decoded, BadCoding> {
     let ratio = body.len().saturating_mul(limits.expansion).max(RATIO_FLOOR);
     let max = limits.payload.min(ratio);
     let mut decoded = Decoded { cut: !whole, ..Decoded::default() };

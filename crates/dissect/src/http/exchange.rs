@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use remora_model::{Incomplete, Timestamp};
 
+use super::facts::list;
 use super::fields;
 use super::message::{Fate, Framing, Message};
 use crate::{Context, Ending, Problem, Role};
@@ -158,6 +159,22 @@ impl Exchange {
             .is_some_and(|m| m.done && (m.head.facts.upgrade || m.head.at(m.head.method) == b"CONNECT"))
     }
 
+    /// True when a request waits that asks to go on with HTTP/2.
+    pub(super) fn awaits_http2(&self) -> bool {
+        self.requests.back().is_some_and(|m| asks_http2(m))
+    }
+
+    /// Takes out the only request, which is answered after an upgrade to HTTP/2.
+    pub(super) fn take_upgraded(&mut self) -> Option<Box<Message>> {
+        let [request] = self.requests.make_contiguous() else { return None };
+        if !request.done || request.fate != Fate::Waiting || !asks_http2(request) {
+            return None;
+        }
+        let request = self.requests.pop_front()?;
+        self.held_bytes = self.held_bytes.saturating_sub(request.memory());
+        Some(request)
+    }
+
     /// True at the start of a body that may not come although the head announces it.
     pub(super) fn may_omit_body(&self, role: Role) -> bool {
         match role {
@@ -207,7 +224,7 @@ impl Exchange {
         if let Some(request) = self.requests.pop_back() {
             self.held_bytes = self.held_bytes.saturating_sub(request.memory());
             if why.is_some() {
-                fields::report(Some(&request), None, why, cx);
+                fields::report(Some(&request), None, why, None, cx);
             }
             request.give_back();
         }
@@ -220,7 +237,7 @@ impl Exchange {
             self.orphans = self.orphans.saturating_add(1);
             self.orphan_time = response.first;
             if let Some(response) = self.response.take() {
-                fields::report(None, Some(&response), Some(Incomplete::NoRequest), cx);
+                fields::report(None, Some(&response), Some(Incomplete::NoRequest), None, cx);
                 response.give_back();
             }
             return;
@@ -238,7 +255,7 @@ impl Exchange {
         let (Some(request), Some(response)) = (self.requests.front_mut(), self.response.take()) else {
             return;
         };
-        fields::report(Some(request), Some(&response), None, cx);
+        fields::report(Some(request), Some(&response), None, None, cx);
         response.give_back();
         if request.done {
             self.drop_first();
@@ -253,7 +270,7 @@ impl Exchange {
         if let Some(request) = self.requests.front() {
             let why = if request.in_gap { Incomplete::Gap } else { why };
             if request.fate != Fate::Reported {
-                fields::report(Some(request), None, Some(why), cx);
+                fields::report(Some(request), None, Some(why), None, cx);
             }
             self.drop_first();
         }
@@ -320,4 +337,9 @@ impl Exchange {
 /// Why a request has no response when the server's stream has ended.
 fn no_response(how: Ending) -> Incomplete {
     if how == Ending::Reset { Incomplete::Reset } else { Incomplete::NoResponse }
+}
+
+/// True for a request with `Upgrade: h2c` among its wishes (RFC 7540 section 3.2).
+fn asks_http2(request: &Message) -> bool {
+    request.head.last(b"upgrade").is_some_and(|v| list(v).any(|p| p.eq_ignore_ascii_case(b"h2c")))
 }

@@ -4,7 +4,7 @@ use remora_model::Span;
 
 /// What Content-Length says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Length {
+pub(crate) enum Length {
     /// Nothing.
     #[default]
     Absent,
@@ -16,7 +16,7 @@ pub(super) enum Length {
 
 /// What Transfer-Encoding says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Transfer {
+pub(crate) enum Transfer {
     /// Nothing, or `identity`.
     #[default]
     Absent,
@@ -28,29 +28,29 @@ pub(super) enum Transfer {
 
 /// Header values that are looked at more than once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
-    pub(super) length: Length,
-    pub(super) transfer: Transfer,
+pub(crate) struct Facts {
+    pub(crate) length: Length,
+    pub(crate) transfer: Transfer,
     /// `chunked` occurs more than once, or not at the end.
-    pub(super) transfer_odd: bool,
+    pub(crate) transfer_odd: bool,
     /// There is a content coding, or a transfer coding besides `chunked`.
-    pub(super) encoded: bool,
+    pub(crate) encoded: bool,
     /// `Expect: 100-continue`.
-    pub(super) expects: bool,
+    pub(crate) expects: bool,
     /// There is an Upgrade header.
-    pub(super) upgrade: bool,
-    pub(super) host: Span,
-    pub(super) content_type: Span,
-    pub(super) user_agent: Span,
-    pub(super) traceparent: Span,
-    pub(super) b3: Span,
-    pub(super) b3_trace: Span,
-    pub(super) b3_span: Span,
+    pub(crate) upgrade: bool,
+    pub(crate) host: Span,
+    pub(crate) content_type: Span,
+    pub(crate) user_agent: Span,
+    pub(crate) traceparent: Span,
+    pub(crate) b3: Span,
+    pub(crate) b3_trace: Span,
+    pub(crate) b3_span: Span,
 }
 
 impl Facts {
     /// Repeated values and lists of equal values are one value (RFC 9110 section 8.6).
-    pub(super) fn note_length(&mut self, value: &[u8]) {
+    pub(crate) fn note_length(&mut self, value: &[u8]) {
         let mut any = false;
         for element in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
             any = true;
@@ -66,7 +66,7 @@ impl Facts {
     }
 
     /// The codings in the order in which they were applied (RFC 9112 section 6.1).
-    pub(super) fn note_transfer(&mut self, value: &[u8]) {
+    pub(crate) fn note_transfer(&mut self, value: &[u8]) {
         for coding in list(value) {
             if coding.eq_ignore_ascii_case(b"identity") {
                 continue;
@@ -83,7 +83,7 @@ impl Facts {
 }
 
 /// The elements of a comma-separated list, parameters left out.
-pub(super) fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub(crate) fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value
         .split(|&b| b == b',')
         .map(|e| e.split(|&b| b == b';').next().unwrap_or_default().trim_ascii())

@@ -7,6 +7,7 @@ use super::encoding::{self, Decoded};
 use super::message::Message;
 use super::target::{self, Target};
 use super::trace;
+use crate::grpc::{Framer, Rpc, Scratch};
 use crate::{Context, Problem};
 
 /// A body as it is reported.
@@ -20,9 +21,6 @@ struct Body {
 impl Body {
     fn of(message: &Message, cx: &mut Context<'_>) -> Self {
         let kept = message.body.len() as u64;
-        if message.body_size > kept && message.body.len() >= cx.limits.payload {
-            cx.problem(Problem::PayloadLimit, message.body_size - kept);
-        }
         let raw = Self { decoded: None, cut: message.cut };
         if !message.head.facts.encoded || message.body.is_empty() {
             return raw;
@@ -47,15 +45,43 @@ impl Body {
     }
 }
 
+/// Counts what of a body was left out because of the payload limit.
+fn note_limit(message: &Message, cx: &mut Context<'_>) {
+    let kept = message.body.len() as u64;
+    if message.body_size > kept && message.body.len() >= cx.limits.payload {
+        cx.problem(Problem::PayloadLimit, message.body_size - kept);
+    }
+}
+
+/// More fields than any call has.
+const MAX: usize = 40;
+
+/// What HTTP/2 adds to a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extra<'a> {
+    /// The stream's identifier.
+    pub(crate) stream: u32,
+    /// The error code that ended it, by name.
+    pub(crate) error: Option<&'static str>,
+    /// The error says that the call failed.
+    pub(crate) failed: bool,
+    /// The request was promised by the server.
+    pub(crate) pushed: bool,
+    /// Header fields that are not known in full.
+    pub(crate) unknown: u32,
+    /// What followed the messages of gRPC in both bodies.
+    pub(crate) framers: &'a [Framer; 2],
+}
+
 /// Field values on the stack.
 struct Fields<'a> {
-    values: [(FieldId, ValueRef<'a>); 24],
+    values: [(FieldId, ValueRef<'a>); MAX],
     len: usize,
 }
 
 impl<'a> Fields<'a> {
     fn new() -> Self {
-        Self { values: [(f::ID, ValueRef::Bool(false)); 24], len: 0 }
+        Self { values: [(f::ID, ValueRef::Bool(false)); MAX], len: 0 }
     }
 
     fn push(&mut self, id: FieldId, value: ValueRef<'a>) {
@@ -75,6 +101,45 @@ impl<'a> Fields<'a> {
     fn sizes(&mut self, ids: &Side, message: &Message) {
         self.push(ids.headers_size, ValueRef::Int(int(message.head_size)));
         self.push(ids.body_size, ValueRef::Int(int(message.body_size)));
+    }
+
+    fn http2(&mut self, extra: &Extra<'a>) {
+        self.push(f::HTTP2_STREAM, ValueRef::Int(i64::from(extra.stream)));
+        if let Some(error) = extra.error {
+            self.push(f::HTTP2_ERROR, ValueRef::str(error));
+        }
+        if extra.pushed {
+            self.push(f::HTTP2_PUSHED, ValueRef::Bool(true));
+        }
+        if extra.unknown > 0 {
+            self.push(f::HTTP2_UNKNOWN_HEADERS, ValueRef::Int(i64::from(extra.unknown)));
+        }
+    }
+
+    /// `there` says which of request and response were seen.
+    fn grpc(&mut self, rpc: &Rpc<'a>, there: [bool; 2]) {
+        self.text(f::GRPC_SERVICE, rpc.service);
+        self.text(f::GRPC_METHOD, rpc.method);
+        self.text(f::GRPC_MESSAGE, rpc.message);
+        self.text(f::GRPC_ENCODING, rpc.encoding);
+        self.text(f::GRPC_KIND, rpc.kind.as_bytes());
+        if let Some(name) = rpc.status_name {
+            self.push(f::GRPC_STATUS_NAME, ValueRef::str(name));
+        }
+        for (id, n) in [
+            (f::GRPC_STATUS, rpc.status),
+            (f::GRPC_TIMEOUT, rpc.timeout),
+            (f::GRPC_REQUEST_MESSAGES, rpc.messages[0]),
+            (f::GRPC_RESPONSE_MESSAGES, rpc.messages[1]),
+        ] {
+            if let Some(n) = n {
+                self.push(id, ValueRef::Int(n));
+            }
+        }
+        for (i, side) in [REQUEST, RESPONSE].iter().enumerate().filter(|(i, _)| there[*i]) {
+            self.text(side.body, rpc.bodies[i]);
+            self.push(side.body_truncated, ValueRef::Bool(rpc.cut[i]));
+        }
     }
 
     fn as_slice(&self) -> &[(FieldId, ValueRef<'a>)] {
@@ -127,15 +192,22 @@ fn media_type<'a>(value: &'a [u8], lower: &'a mut [u8; 128]) -> &'a [u8] {
 
 /// Reports a call of which at least one message was seen. `why` says why it is not whole, if its
 /// messages do not say it themselves.
-pub(super) fn report(
+pub(crate) fn report(
     request: Option<&Message>,
     response: Option<&Message>,
     why: Option<Incomplete>,
+    extra: Option<&Extra<'_>>,
     cx: &mut Context<'_>,
 ) {
     let Some(leading) = request.or(response) else { return };
-    let request_body = request.map(|m| Body::of(m, cx));
-    let response_body = response.map(|m| Body::of(m, cx));
+    [request, response].into_iter().flatten().for_each(|m| note_limit(m, cx));
+    let limits = cx.limits;
+    let framers = extra.map(|e| e.framers);
+    let mut scratch = Scratch::take(extra.is_some(), [request, response]);
+    let rpc = Rpc::read(request, response, framers, limits, &mut scratch, |p, n| cx.problem(p, n));
+    let grpc = rpc.is_some();
+    let request_body = request.filter(|_| !grpc).map(|m| Body::of(m, cx));
+    let response_body = response.filter(|_| !grpc).map(|m| Body::of(m, cx));
     let mut lower = [0; 128];
 
     let mut fields = Fields::new();
@@ -158,7 +230,9 @@ pub(super) fn report(
     }
     let status = response.map_or(0, |m| m.head.status);
     if let Some(message) = response {
-        fields.push(f::STATUS_CODE, ValueRef::Int(i64::from(status)));
+        if status != 0 {
+            fields.push(f::STATUS_CODE, ValueRef::Int(i64::from(status)));
+        }
         fields.sizes(&RESPONSE, message);
         fields.push(RESPONSE.headers, ValueRef::Pairs(message.head.fields()));
     }
@@ -178,11 +252,18 @@ pub(super) fn report(
     let (trace_id, span_id) = trace::ids(&leading.head);
     fields.text(f::TRACE_ID, trace_id);
     fields.text(f::SPAN_ID, span_id);
+    if let Some(extra) = extra {
+        fields.http2(extra);
+    }
+    if let Some(rpc) = &rpc {
+        fields.grpc(rpc, [request, response].map(|m| m.is_some()));
+    }
 
     let size = |m: &Message| int(m.end.saturating_sub(m.start));
     let both = request.zip(response);
+    let pushed = extra.is_some_and(|e| e.pushed);
     cx.emit(&Call {
-        protocol: Protocol::Http,
+        protocol: if grpc { Protocol::Grpc } else { Protocol::Http },
         transport: cx.transport,
         flow: cx.flow,
         client: cx.client,
@@ -192,10 +273,12 @@ pub(super) fn report(
         ttlb_us: both.filter(|(_, r)| r.whole).map(|(q, r)| r.last.micros_since(q.first).max(0)),
         request_bytes: request.map(size),
         response_bytes: response.map(size),
-        request_pos: request.map(|m| int(m.start)),
+        request_pos: request.filter(|_| !pushed).map(|m| int(m.start)),
         response_pos: response.map(|m| int(m.start)),
-        failed: status >= 500,
-        client_error: (400..500).contains(&status),
+        failed: status >= 500
+            || extra.is_some_and(|e| e.failed)
+            || rpc.as_ref().and_then(|r| r.status).is_some_and(|s| s != 0),
+        client_error: (400..500).contains(&status) || rpc.as_ref().is_some_and(|r| r.client_error),
         incomplete: why
             .filter(|_| request.is_none())
             .or(request.and_then(|m| m.incomplete))
@@ -204,4 +287,5 @@ pub(super) fn report(
         source: cx.source,
         fields: fields.as_slice(),
     });
+    scratch.give_back();
 }

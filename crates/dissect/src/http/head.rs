@@ -1,5 +1,7 @@
 //! Heads: the start line, the header fields, and what they say about the message.
 
+mod pushed;
+
 use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Request, Response};
@@ -11,6 +13,9 @@ use crate::Role;
 
 /// Header fields kept of one message; the rest is counted.
 const MAX_FIELDS: usize = 1_024;
+
+/// Stands for a name or value of HTTP/2 that the capture does not show.
+pub(crate) const UNKNOWN: &[u8] = b"?";
 
 /// A range of [`Head::bytes`].
 fn span(start: usize, end: usize) -> Span {
@@ -29,49 +34,49 @@ type Field = [Span; 2];
 
 /// A head, with trailers behind it once they have arrived. Reused from message to message.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(crate) struct Head {
     bytes: Vec<u8>,
     fields: Vec<Field>,
-    pub(super) method: Span,
-    pub(super) target: Span,
+    pub(crate) method: Span,
+    pub(crate) target: Span,
     /// `HTTP/1.1` and the like.
-    pub(super) version: Span,
+    pub(crate) version: Span,
     /// Of a response.
-    pub(super) status: u16,
-    pub(super) facts: Facts,
+    pub(crate) status: u16,
+    pub(crate) facts: Facts,
 }
 
 /// What was wrong with a head that could be read all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     /// Lines that are no header fields, or that RFC 9112 tells servers to reject.
-    pub(super) malformed: bool,
+    pub(crate) malformed: bool,
     /// More than [`MAX_FIELDS`] fields.
-    pub(super) too_many: bool,
+    pub(crate) too_many: bool,
 }
 
 /// The bytes do not begin with a start line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotAHead;
+pub(crate) struct NotAHead;
 
 impl Head {
     /// The bytes of a span.
-    pub(super) fn at(&self, span: Span) -> &[u8] {
+    pub(crate) fn at(&self, span: Span) -> &[u8] {
         span.of(&self.bytes)
     }
 
     /// The fields in wire order, trailers last.
-    pub(super) fn fields(&self) -> Pairs<'_> {
+    pub(crate) fn fields(&self) -> Pairs<'_> {
         Pairs { text: &self.bytes, spans: &self.fields }
     }
 
     /// Bytes of memory behind it.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.bytes.capacity() + self.fields.capacity() * size_of::<Field>()
     }
 
     /// Forgets the message and keeps the buffers.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
         self.method = Span::default();
@@ -83,7 +88,7 @@ impl Head {
 
     /// Reads the head at the front of `bytes`, if all of it is there and it follows the grammar;
     /// gives its length. Most heads arrive like that, and are looked through once.
-    pub(super) fn read_at_once(&mut self, role: Role, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn read_at_once(&mut self, role: Role, bytes: &[u8]) -> Option<usize> {
         self.clear();
         let len = self.strict::<48>(role, bytes)?;
         self.bytes.extend_from_slice(bytes.get(..len)?);
@@ -93,7 +98,7 @@ impl Head {
 
     /// Reads a whole head, the empty line included. `folded` says that a line begins with white
     /// space, which continues the line before it (obs-fold, RFC 9112 section 5.2).
-    pub(super) fn read(&mut self, role: Role, raw: &[u8], folded: bool) -> Result<Faults, NotAHead> {
+    pub(crate) fn read(&mut self, role: Role, raw: &[u8], folded: bool) -> Result<Faults, NotAHead> {
         self.clear();
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.extend_from_slice(raw);
@@ -109,7 +114,7 @@ impl Head {
 
     /// Appends a trailer section, the empty line included (RFC 9112 section 7.1.2). Its fields
     /// stand behind the headers, so that a repeated name is joined with its header.
-    pub(super) fn read_trailers(&mut self, raw: &[u8], folded: bool) -> Faults {
+    pub(crate) fn read_trailers(&mut self, raw: &[u8], folded: bool) -> Faults {
         let (start, first) = (self.bytes.len(), self.fields.len());
         self.bytes.extend_from_slice(raw);
         if folded {
@@ -259,22 +264,22 @@ fn unfold(bytes: &mut [u8], from: usize) {
 
 /// Looks for the end of a head or trailer section, across any number of attempts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     /// Bytes that hold no end.
     seen: usize,
     /// A line begins with white space.
-    pub(super) folded: bool,
+    pub(crate) folded: bool,
 }
 
 impl Scan {
     /// True when no bytes have been looked at yet.
-    pub(super) fn is_new(self) -> bool {
+    pub(crate) fn is_new(self) -> bool {
         self.seen == 0
     }
 
     /// Where the section at the front of `bytes` ends, its empty line included. Each attempt
     /// must show the same bytes, with more behind them.
-    pub(super) fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         while let Some(i) = bytes.get(self.seen..).and_then(|rest| memchr::memchr(b'\n', rest)) {
             let next = self.seen + i + 1;
             match (bytes.get(next), bytes.get(next + 1)) {

@@ -15,7 +15,7 @@ const SPARE_BYTES: usize = 64 << 10;
 
 /// How the end of a body is found (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// There is no body.
     None,
     /// By its length.
@@ -30,44 +30,44 @@ pub(super) enum Framing {
 
 /// A request or a response.
 #[derive(Debug, Default)]
-pub(super) struct Message {
-    pub(super) head: Head,
+pub(crate) struct Message {
+    pub(crate) head: Head,
     /// The front of the body, without chunk framing and not decoded.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// Bytes of body that were transferred, without chunk framing.
-    pub(super) body_size: u64,
+    pub(crate) body_size: u64,
     /// `body` holds less than the whole body, or its rest is not known.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
     /// Bytes of start line and headers, the empty line included.
-    pub(super) head_size: u64,
+    pub(crate) head_size: u64,
     /// Where it begins in its stream.
-    pub(super) start: u64,
+    pub(crate) start: u64,
     /// Where it ends, or how far it was read.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// When its first byte arrived.
-    pub(super) first: Timestamp,
+    pub(crate) first: Timestamp,
     /// When the last byte arrived that was read of it.
-    pub(super) last: Timestamp,
+    pub(crate) last: Timestamp,
     /// Why it is not whole.
-    pub(super) incomplete: Option<Incomplete>,
+    pub(crate) incomplete: Option<Incomplete>,
     /// Its end was reached.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
 
     /// For a request: what became of it.
-    pub(super) fate: Fate,
+    pub(crate) fate: Fate,
     /// It was found behind lost bytes, and may be part of a body.
-    pub(super) found: bool,
+    pub(crate) found: bool,
     /// For a request: it has ended, whether all of it was seen or not.
-    pub(super) done: bool,
+    pub(crate) done: bool,
     /// For a request: bytes of the server were lost while it waited.
-    pub(super) in_gap: bool,
+    pub(crate) in_gap: bool,
     /// For a request: how many requests were sent between it and the one in the queue before it.
-    pub(super) unqueued_before: u32,
+    pub(crate) unqueued_before: u32,
 }
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It waits for a response.
     #[default]
     Waiting,
@@ -86,12 +86,12 @@ thread_local! {
 
 impl Message {
     /// An empty message, with the buffers of an earlier one where there is one.
-    pub(super) fn take() -> Box<Self> {
+    pub(crate) fn take() -> Box<Self> {
         SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
     }
 
     /// Keeps the buffers for the next message of any flow.
-    pub(super) fn give_back(mut self: Box<Self>) {
+    pub(crate) fn give_back(mut self: Box<Self>) {
         if self.memory() > SPARE_BYTES + size_of::<Self>() {
             return;
         }
@@ -108,12 +108,12 @@ impl Message {
     }
 
     /// Bytes of memory that it holds.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         size_of::<Self>() + self.head.memory() + self.body.capacity()
     }
 
     /// Adds bytes of body and keeps them up to the payload limit.
-    pub(super) fn push_body(&mut self, bytes: &[u8], limits: &Limits) {
+    pub(crate) fn push_body(&mut self, bytes: &[u8], limits: &Limits) {
         self.body_size = self.body_size.saturating_add(bytes.len() as u64);
         if self.cut || bytes.is_empty() {
             return;
@@ -124,23 +124,23 @@ impl Message {
     }
 
     /// Counts bytes of body that are not kept.
-    pub(super) fn pass_body(&mut self, len: u64) {
+    pub(crate) fn pass_body(&mut self, len: u64) {
         self.body_size = self.body_size.saturating_add(len);
         self.cut |= len > 0;
     }
 
     /// True when no more of the body is to be kept.
-    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
         self.cut || self.body.len() >= limits.payload
     }
 
     /// Says why it is not whole, unless an earlier reason was given.
-    pub(super) fn mark(&mut self, why: Incomplete) {
+    pub(crate) fn mark(&mut self, why: Incomplete) {
         self.incomplete.get_or_insert(why);
     }
 
     /// How a request is framed, and whether its head contradicts itself.
-    pub(super) fn request_framing(&self) -> (Framing, bool) {
+    pub(crate) fn request_framing(&self) -> (Framing, bool) {
         let facts = &self.head.facts;
         match (facts.transfer, facts.length) {
             (Transfer::Chunked, _) => (Framing::Chunked, self.is_suspicious()),
@@ -152,7 +152,7 @@ impl Message {
 
     /// How a response to a request with `method` is framed, and whether its head contradicts
     /// itself. An unknown method is taken for one whose responses have bodies.
-    pub(super) fn response_framing(&self, method: &[u8]) -> (Framing, bool) {
+    pub(crate) fn response_framing(&self, method: &[u8]) -> (Framing, bool) {
         let facts = &self.head.facts;
         if method == b"HEAD" || matches!(self.head.status, 100..=199 | 204 | 304) {
             return (Framing::None, false);

@@ -4,22 +4,23 @@
 //! it comes ([`body`]), of which the front is kept and the rest only counted. Requests wait in a
 //! queue for their responses, which come in the same order ([`exchange`]); a request and its
 //! response make a call ([`fields`]). Interim responses (1xx) are passed over; 101 and a
-//! successful CONNECT end HTTP on the connection.
+//! successful CONNECT end HTTP on the connection, unless it goes on as HTTP/2.
 //!
 //! After bytes were lost, each direction looks for the next start line ([`start`]).
 
 mod body;
-mod encoding;
+pub(crate) mod encoding;
 mod exchange;
-mod facts;
-mod fields;
-mod head;
-mod message;
+pub(crate) mod facts;
+pub(crate) mod fields;
+pub(crate) mod head;
+pub(crate) mod message;
 mod start;
 mod target;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod upgrade;
 
 use remora_model::{Incomplete, Protocol, Timestamp, Transport};
 
@@ -29,6 +30,7 @@ use self::head::Scan;
 use self::message::{Framing, Message};
 use self::start::Begins;
 use crate::detect::Entry;
+use crate::http2::{Http2, PREFACE};
 use crate::{Context, Dissector, Ending, Limits, Problem, Role, Taken, Verdict};
 
 /// Registry entry.
@@ -84,6 +86,8 @@ enum State {
     Lost(Problem, u64),
     /// Behind the end of HTTP.
     Opaque,
+    /// It goes on as HTTP/2.
+    Upgraded,
 }
 
 impl Default for State {
@@ -110,6 +114,8 @@ struct Direction {
 struct Http {
     directions: [Direction; 2],
     exchange: Exchange,
+    /// What reads on after an upgrade to HTTP/2.
+    next: Option<Box<Http2>>,
 }
 
 impl Http {
@@ -162,6 +168,9 @@ impl Http {
                 framing
             }
             Role::Server => match message.head.status {
+                101 if self.upgrade(&message, cx) => {
+                    return message.give_back();
+                }
                 100 | 102..=199 => {
                     self.exchange.interim();
                     message.give_back();
@@ -243,7 +252,7 @@ impl Http {
         let rest = bytes.get(*at..).unwrap_or_default();
         let mut state = self.direction(role).state;
         match &mut state {
-            State::Opaque => false,
+            State::Opaque | State::Upgraded => false,
             State::Lost(why, passed) => {
                 let found = start::find(role, rest);
                 let over = found.unwrap_or_else(|| rest.len() - start::may_begin(role, rest));
@@ -282,12 +291,12 @@ impl Http {
                     if self.on_head(role, raw, *at, folded, cx) {
                         *at += end;
                     } else {
-                        self.no_start_line(role, at);
+                        self.no_start_line(role, rest, at);
                     }
                     return true;
                 }
                 if start::begins(role, rest) == Begins::No {
-                    self.no_start_line(role, at);
+                    self.no_start_line(role, rest, at);
                     return true;
                 }
                 if rest.len() >= head_limit(cx.limits) {
@@ -340,8 +349,12 @@ impl Http {
     }
 
     /// What stands where a start line should be is none.
-    fn no_start_line(&mut self, role: Role, at: &mut usize) {
+    fn no_start_line(&mut self, role: Role, rest: &[u8], at: &mut usize) {
         if role == Role::Client && self.exchange.awaits_tunnel() {
+            let seen = rest.get(..PREFACE.len()).unwrap_or(rest);
+            if PREFACE.starts_with(seen) && self.exchange.awaits_http2() {
+                return self.hand_over(role);
+            }
             // The client did not wait for the answer to its CONNECT or Upgrade.
             self.direction(role).state = State::Opaque;
             return;
@@ -389,6 +402,9 @@ impl Dissector for Http {
         while self.step(role, bytes, &mut at, cx) {}
         let direction = &mut self.directions[role.index()];
         direction.pos = cx.pos + at as u64;
+        if let (State::Upgraded, Some(next)) = (&direction.state, &mut self.next) {
+            return next.read(role, bytes, at, cx);
+        }
         let unwanted = match &direction.state {
             State::Opaque => return Taken::AndSkip(u64::MAX),
             State::Body(body) if at == bytes.len() => {
@@ -406,6 +422,9 @@ impl Dissector for Http {
     }
 
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
+        if let (State::Upgraded, Some(next)) = (self.direction(role).state, &mut self.next) {
+            return next.gap(role, len, cx);
+        }
         let direction = self.direction(role);
         // What was shown and not taken is lost with the gap.
         let lost = cx.pos.saturating_add(len).saturating_sub(direction.pos).max(len);
@@ -413,7 +432,7 @@ impl Dissector for Http {
         direction.half = false;
         self.exchange.lost_bytes();
         match self.direction(role).state {
-            State::Opaque | State::Lost(..) => {}
+            State::Opaque | State::Upgraded | State::Lost(..) => {}
             State::Head(_) => self.lose(role, Problem::Unsynced, 0),
             State::Body(_) => self.pass(role, lost, lost, cx),
         }
@@ -425,6 +444,9 @@ impl Dissector for Http {
     }
 
     fn skipped(&mut self, role: Role, missing: u64, cx: &mut Context<'_>) {
+        if let (State::Upgraded, Some(next)) = (self.direction(role).state, &mut self.next) {
+            return next.skipped(role, missing, cx);
+        }
         let direction = self.direction(role);
         if let Some(n) = direction.skip.take() {
             direction.pos = direction.pos.saturating_add(n);
@@ -433,6 +455,10 @@ impl Dissector for Http {
     }
 
     fn end(&mut self, role: Role, rest: &[u8], how: Ending, cx: &mut Context<'_>) {
+        if let Some(next) = &mut self.next {
+            let upgraded = matches!(self.directions[role.index()].state, State::Upgraded);
+            next.end(role, if upgraded { rest } else { b"" }, how, cx);
+        }
         let direction = self.direction(role);
         let seen = cx.pos.saturating_sub(direction.pos);
         if let Some(asked) = direction.skip.take() {
@@ -440,7 +466,7 @@ impl Dissector for Http {
         }
         let early = if how == Ending::Reset { Incomplete::Reset } else { Incomplete::Truncated };
         match self.direction(role).state {
-            State::Opaque => {}
+            State::Opaque | State::Upgraded => {}
             State::Lost(why, passed) => {
                 let passed = passed.saturating_add(rest.len() as u64);
                 if passed > 0 {
@@ -467,22 +493,27 @@ impl Dissector for Http {
         }
         let direction = self.direction(role);
         direction.half = false;
-        if !matches!(direction.state, State::Opaque) {
+        if !matches!(direction.state, State::Opaque | State::Upgraded) {
             direction.state = State::default();
         }
         self.exchange.end(role, how, cx);
     }
 
-    fn tick(&mut self, _: Timestamp, _: &mut Context<'_>) {
+    fn tick(&mut self, now: Timestamp, cx: &mut Context<'_>) {
         // A request may wait as long as its connection lives: slow responses and long polls are
         // legal. `Limits::pending` and `Limits::idle` bound what waits.
+        if let Some(next) = &mut self.next {
+            next.tick(now, cx);
+        }
     }
 
     fn is_busy(&self) -> bool {
-        self.exchange.is_busy() || self.directions.iter().any(|d| d.half)
+        self.exchange.is_busy()
+            || self.directions.iter().any(|d| d.half)
+            || self.next.as_ref().is_some_and(|n| n.is_busy())
     }
 
     fn memory(&self) -> usize {
-        size_of::<Self>() + self.exchange.memory()
+        size_of::<Self>() + self.exchange.memory() + self.next.as_ref().map_or(0, |n| n.memory())
     }
 }

@@ -51,10 +51,17 @@ fn rule(id: FieldId) -> Option<Rule> {
             .map(|i| i.name())
             .to_vec(),
         ),
-        field::CAPTURE_BACKEND | field::DNS_FLAGS | field::REDIS_REPLY_TYPE => Rule::Lower,
-        field::DNS_OPCODE | field::DNS_RCODE | field::DNS_QUESTION_TYPES | field::DNS_ANSWER_TYPES => {
-            Rule::Upper
-        }
+        field::CAPTURE_BACKEND
+        | field::DNS_FLAGS
+        | field::REDIS_REPLY_TYPE
+        | field::GRPC_KIND
+        | field::GRPC_ENCODING => Rule::Lower,
+        field::DNS_OPCODE
+        | field::DNS_RCODE
+        | field::DNS_QUESTION_TYPES
+        | field::DNS_ANSWER_TYPES
+        | field::GRPC_STATUS_NAME
+        | field::HTTP2_ERROR => Rule::Upper,
         field::METHOD => Rule::UsuallyUpper,
         field::SRC_IP | field::DST_IP => Rule::Address,
         _ => return None,

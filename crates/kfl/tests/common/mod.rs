@@ -281,7 +281,7 @@ pub(crate) fn row(random: &mut Random, target: Target, absent: usize) -> (Protoc
         }
         let value = match def.ty {
             FieldType::Bool => match Protocol::from_name(def.name) {
-                Some(p) => Value::Bool(p == protocol),
+                Some(p) => Value::Bool(protocol.is(p)),
                 None => Value::Bool(random.one_in(2)),
             },
             FieldType::Int => Value::Int(match random.below(4) {

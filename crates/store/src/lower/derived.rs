@@ -30,9 +30,10 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
         .otherwise(column(f::CAPTURE_SOURCE))
         .ok()?,
         f::TLS => column(f::CAPTURE_SOURCE).eq(lit(CaptureSource::EbpfTls.name())),
-        f::HTTP => protocol(Protocol::Http),
+        f::HTTP => protocol(Protocol::Http).or(protocol(Protocol::Grpc)),
         f::DNS => protocol(Protocol::Dns),
         f::REDIS => protocol(Protocol::Redis),
+        f::GRPC => protocol(Protocol::Grpc),
         f::TCP => transport(Transport::Tcp),
         f::UDP => transport(Transport::Udp),
         f::QUERY_STRING => Op::QueryString.call(vec![column(f::URL)]),

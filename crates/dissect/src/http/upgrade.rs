@@ -1,0 +1,36 @@
+//! From HTTP/1 to HTTP/2 on one connection (RFC 7540 section 3.2).
+
+use super::message::Message;
+use super::{Http, State};
+use crate::{Context, Role};
+
+impl Http {
+    /// True when the response `message` makes the connection go on as HTTP/2, where the request
+    /// is answered on stream 1.
+    pub(super) fn upgrade(&mut self, message: &Message, cx: &mut Context<'_>) -> bool {
+        let h2c = message.head.last(b"upgrade").is_some_and(|v| v.eq_ignore_ascii_case(b"h2c"));
+        if !h2c {
+            return false;
+        }
+        let Some(request) = self.exchange.take_upgraded() else { return false };
+        for role in [Role::Client, Role::Server] {
+            self.hand_over(role);
+        }
+        if let Some(next) = &mut self.next {
+            next.upgrade(request, cx);
+        }
+        true
+    }
+
+    /// What follows of `role` is HTTP/2.
+    pub(super) fn hand_over(&mut self, role: Role) {
+        let direction = &mut self.directions[role.index()];
+        if matches!(direction.state, State::Upgraded) {
+            return;
+        }
+        direction.state = State::Upgraded;
+        direction.half = false;
+        let pos = direction.pos;
+        self.next.get_or_insert_default().enter(role, pos);
+    }
+}
