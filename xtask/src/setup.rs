@@ -63,6 +63,7 @@ const TESTS: &[Need] = &[
         programs: &["dig"],
         names: Names { apt: "bind9-dnsutils|dnsutils", dnf: "bind-utils", pacman: "bind", apk: "bind-tools" },
     },
+    Need { what: "kcat", programs: &["kcat"], names: Names::same("kcat") },
     Need { what: "curl", programs: &["curl"], names: Names::same("curl") },
     Need { what: "ip", programs: &["ip"], names: Names { dnf: "iproute", ..Names::same("iproute2") } },
     Need { what: "Node.js", programs: &["node"], names: Names::same("nodejs") },

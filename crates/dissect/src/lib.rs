@@ -19,6 +19,7 @@ mod grpc;
 pub mod harness;
 pub mod http;
 pub mod http2;
+pub mod kafka;
 pub mod limits;
 pub mod packet;
 pub mod problem;

@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::harness::Harness;
-use remora_dissect::{Limits, Problem, Sink, dns, http, http2, redis};
+use remora_dissect::{Limits, Problem, Sink, dns, http, http2, kafka, redis};
 use remora_model::{BatchSet, Call, CallId, CaptureSource, Endpoint, FlowRow, Sides, Timestamp, Transport};
 use support::packets::{ACK, SYN, client, server, tcp};
 
@@ -117,6 +117,44 @@ fn redis_does_not_allocate_once_the_buffers_are_there() {
     (0..100).for_each(|_| round());
     assert_eq!(ALLOCATIONS.get() - before, 0);
     assert_eq!(flow.sink.0, 600);
+}
+
+#[test]
+fn kafka_does_not_allocate_once_the_buffers_are_there() {
+    let request = |key: u8, version: u8, id: u8, body: &[u8]| {
+        let head = [0, key, 0, version, 0, 0, 0, id, 0, 4, b't', b'e', b's', b't'];
+        [&(head.len() as u32 + body.len() as u32).to_be_bytes()[..], &head, body].concat()
+    };
+    let response =
+        |id: u8, body: &[u8]| [&(4 + body.len() as u32).to_be_bytes()[..], &[0, 0, 0, id], body].concat();
+    // Produce with one batch of one record, and Heartbeat twice in one segment.
+    let mut batch = [0; 61];
+    batch[11] = 49 + 9;
+    batch[16] = 2;
+    batch[60] = 1;
+    let record = [&batch[..], b"\x10\0\0\0\x02k\x02v\0"].concat();
+    let mut produce = b"\xff\xff\0\x01\0\0\x03\xe8\0\0\0\x01\0\x06orders\0\0\0\x01\0\0\0\0".to_vec();
+    produce.extend((record.len() as u32).to_be_bytes());
+    produce.extend(&record);
+    let produce = request(0, 3, 1, &produce);
+    let produced = response(
+        1,
+        b"\0\0\0\x01\0\x06orders\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0",
+    );
+    let beat = |id| request(12, 0, id, b"\0\x01g\0\0\0\x01\0\x01m");
+    let beats = [beat(2), beat(3)].concat();
+    let mut flow = Harness::with(&kafka::ENTRY, Transport::Tcp, Limits::default(), Count::default());
+    let beaten = [response(2, b"\0\0"), response(3, b"\0\0")];
+    let mut round = || {
+        flow.client(&produce).server(&produced);
+        flow.client(&beats).server(&beaten[0]).server(&beaten[1]);
+    };
+    // The spare requests take turns, until the buffers of each are large enough.
+    (0..40).for_each(|_| round());
+    let before = ALLOCATIONS.get();
+    (0..100).for_each(|_| round());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 420);
 }
 
 /// Packets of keep-alive connections, each with the pieces of its messages one after the other.

@@ -123,6 +123,11 @@ pub fn by_name(name: &str) -> Option<&'static FieldDef> {
     CATALOGUE.iter().find(|f| f.name == name)
 }
 
+/// The fields that are read only when they are asked for by name: bodies and the like.
+pub fn late() -> impl Iterator<Item = &'static FieldDef> {
+    CATALOGUE.iter().filter(|f| f.storage == Storage::Late)
+}
+
 macro_rules! catalogue {
     ($($(#[$doc:meta])* $id:ident $name:literal $ty:ident $scope:expr, $storage:ident, $example:literal, $meaning:literal;)*) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
@@ -149,7 +154,7 @@ macro_rules! catalogue {
     };
 }
 
-use Protocol::{Dns, Grpc, Http, Redis};
+use Protocol::{Dns, Grpc, Http, Kafka, Redis};
 use Scope::{Both, Call, Flow, HttpAndDns, Protocol as Of};
 
 catalogue! {
@@ -197,6 +202,7 @@ catalogue! {
     DNS "dns" Bool Call, Derived, "dns", "true for DNS calls";
     REDIS "redis" Bool Call, Derived, "redis", "true for Redis calls";
     GRPC "grpc" Bool Call, Derived, "grpc", "true for gRPC and gRPC-Web calls";
+    KAFKA "kafka" Bool Call, Derived, "kafka", "true for Kafka calls";
     TCP "tcp" Bool Both, Derived, "tcp", "true when TCP carried it";
     UDP "udp" Bool Both, Derived, "udp", "true when UDP carried it";
     REQUEST_BYTES "request_bytes" Int Call, Stored, "512", "bytes of the request on the wire, framing included";
@@ -274,6 +280,32 @@ catalogue! {
     REDIS_REQUEST_SIZE "redis_request_size" Int Of(Redis), Derived, "32", "bytes of the request";
     REDIS_RESPONSE_SIZE "redis_response_size" Int Of(Redis), Derived, "5", "bytes of the response";
     REDIS_TOTAL_SIZE "redis_total_size" Int Of(Redis), Derived, "37", "redis_request_size + redis_response_size";
+
+    // Kafka.
+    KAFKA_API_KEY "kafka_api_key" Int Of(Kafka), Stored, "0", "API key of the request: 0 is Produce, 1 is Fetch";
+    KAFKA_API_KEY_NAME "kafka_api_key_name" Text Of(Kafka), Repeating, "\"PRODUCE\"", "name of the API, as Kafka's ApiKeys has it, for example PRODUCE or LIST_OFFSETS";
+    KAFKA_API_VERSION "kafka_api_version" Int Of(Kafka), Stored, "9", "version of the API that the request uses";
+    KAFKA_CLIENT_ID "kafka_client_id" Text Of(Kafka), Repeating, "\"payment-processor\"", "client id of the request";
+    KAFKA_CORRELATION_ID "kafka_correlation_id" Int Of(Kafka), Stored, "17", "number that pairs request and response on their connection";
+    KAFKA_TOPICS "kafka_topics" List Of(Kafka), Stored, "\"orders\" in kafka_topics", "topics that request and response name, up to 256; ids as text where the name was not seen";
+    KAFKA_PARTITIONS "kafka_partitions" List Of(Kafka), Stored, "\"orders-0\" in kafka_partitions", "partitions that request and response name, as topic-partition, up to 256";
+    KAFKA_GROUP "kafka_group" Text Of(Kafka), Repeating, "\"billing\"", "consumer group, up to 256 bytes";
+    KAFKA_TRANSACTIONAL_ID "kafka_transactional_id" Text Of(Kafka), Repeating, "\"payments-1\"", "transactional id of the producer, up to 256 bytes";
+    KAFKA_ERROR_CODE "kafka_error_code" Int Of(Kafka), Stored, "3", "first error code of the response that is not 0, else 0; absent where the response has none";
+    KAFKA_ERROR "kafka_error" Text Of(Kafka), Repeating, "\"UNKNOWN_TOPIC_OR_PARTITION\"", "name of the error code";
+    KAFKA_THROTTLE_TIME_MS "kafka_throttle_time_ms" Int Of(Kafka), Stored, "100", "milliseconds for which a quota held the client back";
+    KAFKA_ACKS "kafka_acks" Int Of(Kafka), Stored, "-1", "acknowledgements that a producer waits for: 0 none and no response, 1 the leader's, -1 those of all in-sync replicas";
+    KAFKA_RECORDS "kafka_records" Int Of(Kafka), Stored, "250", "records produced or fetched";
+    KAFKA_RECORD_KEYS "kafka_record_keys" List Of(Kafka), Stored, "\"order-17\" in kafka_record_keys", "keys of those records that are shown in the body, up to 256";
+    KAFKA_COMPRESSION "kafka_compression" Text Of(Kafka), Repeating, "\"zstd\"", "compression of the records: gzip, snappy, lz4 or zstd";
+    KAFKA_REQUEST_BODY "kafka_request_body" Text Of(Kafka), Late, "kafka_request_body.contains(\"order-17\")", "request as JSON under the names that brokers log, records decompressed, up to the payload limit";
+    KAFKA_RESPONSE_BODY "kafka_response_body" Text Of(Kafka), Late, "kafka_response_body.contains(\"order-17\")", "response as JSON, up to the payload limit";
+    KAFKA_REQUEST_SUMMARY "kafka_request_summary" Text Of(Kafka), Stored, "\"orders-topic\"", "topics of the call joined by a comma and a space, else its group, transactional id or what it is about";
+    KAFKA_REQUEST "kafka_request" Bool Of(Kafka), Stored, "kafka_request", "true when the request was seen";
+    KAFKA_RESPONSE "kafka_response" Bool Of(Kafka), Stored, "kafka_response", "true when the response was seen";
+    KAFKA_SIZE "kafka_size" Int Of(Kafka), Derived, "512", "bytes of the request, else of the response";
+    KAFKA_REQUEST_SIZE "kafka_request_size" Int Of(Kafka), Derived, "512", "bytes of the request";
+    KAFKA_RESPONSE_SIZE "kafka_response_size" Int Of(Kafka), Derived, "64", "bytes of the response";
 
     // Flows.
     FIRST_SEEN "first_seen" Time Flow, Stored, "timestamp(\"2026-11-21T04:40:49Z\")", "time of the flow's first packet";

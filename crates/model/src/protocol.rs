@@ -12,11 +12,13 @@ pub enum Protocol {
     Redis,
     /// gRPC over HTTP/2, and gRPC-Web.
     Grpc,
+    /// Kafka.
+    Kafka,
 }
 
 impl Protocol {
     /// Every protocol, in the order of the catalogue.
-    pub const ALL: &'static [Self] = &[Self::Http, Self::Dns, Self::Redis, Self::Grpc];
+    pub const ALL: &'static [Self] = &[Self::Http, Self::Dns, Self::Redis, Self::Grpc, Self::Kafka];
 
     /// The value of the field `protocol`, and the name of the KFL flag.
     pub const fn name(self) -> &'static str {
@@ -25,6 +27,7 @@ impl Protocol {
             Self::Dns => "dns",
             Self::Redis => "redis",
             Self::Grpc => "grpc",
+            Self::Kafka => "kafka",
         }
     }
 

@@ -62,8 +62,8 @@ fn render(batch: TailBatch, reveal: bool, bodies: bool) -> Bytes {
             for i in 0..rows.num_rows() {
                 let mut object = row::to_json(&rows, i);
                 if !bodies {
-                    for late in ["request.body", "response.body", "redis_reply"] {
-                        object.remove(late);
+                    for late in remora_model::field::late() {
+                        object.remove(late.name);
                     }
                 }
                 if !reveal {

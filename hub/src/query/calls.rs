@@ -79,8 +79,8 @@ impl Query {
             redact::row(&mut row);
         }
         let cap = request.max_body_bytes.unwrap_or(BODY_BYTES) as usize;
-        for name in ["request.body", "response.body", "redis_reply"] {
-            shorten(&mut row, name, cap);
+        for late in field::late() {
+            shorten(&mut row, late.name, cap);
         }
         Ok(row)
     }
@@ -123,6 +123,9 @@ fn default_fields(filter: &Filter) -> Vec<FieldId> {
     }
     if may(Protocol::Redis) {
         fields.extend([field::REDIS_COMMAND, field::REDIS_ERROR]);
+    }
+    if may(Protocol::Kafka) {
+        fields.extend([field::KAFKA_API_KEY_NAME, field::KAFKA_REQUEST_SUMMARY, field::KAFKA_ERROR]);
     }
     if http {
         fields.push(field::STATUS_CODE);

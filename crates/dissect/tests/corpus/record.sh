@@ -1,7 +1,8 @@
 #!/bin/sh
-# Records the captures in dns/ and redis/ from real servers and clients, inside a network namespace
-# of its own. Needs root, tcpdump, dnsmasq, dig, redis-server, redis-cli and python3. The times and
-# ids in the captures change with each recording, so the expectations have to be written anew:
+# Records the captures in dns/, kafka/ and redis/ from real servers and clients, inside a network
+# namespace of its own. Needs root, tcpdump, dnsmasq, dig, redis-server, redis-cli, kcat and python3
+# with confluent-kafka and aiokafka (PYTHON names another one that has them). The times and ids in
+# the captures change with each recording, so the expectations have to be written anew:
 #   sudo ./record.sh && UPDATE_EXPECT=1 cargo test -p remora-dissect --test calls
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -175,5 +176,23 @@ replica() {
     sleep 1
 }
 record redis/replica 6390 replica
-chmod 644 "$here"/dns/*.pcap "$here"/redis/*.pcap
-[ -z "${SUDO_UID:-}" ] || chown "$SUDO_UID" "$here"/dns/*.pcap "$here"/redis/*.pcap
+
+# --- Kafka -------------------------------------------------------------------------------------
+# The mock broker of librdkafka chooses its port, and nothing else speaks TCP here by now. Some
+# batches are large for one write of a slow tcpdump, hence the buffer.
+kill "$(cat "$work/redis.pid")" "$(cat "$work/replica.pid")" 2>/dev/null || true
+for name in codecs transactions aio large errors kcat; do
+    tcpdump -i lo -s0 -B 65536 -w "$work/cap" tcp 2>"$work/log" &
+    pid=$!
+    until grep -q listening "$work/log"; do sleep 0.1; done
+    case $name in
+    kcat) "$here/kafka/kcat.sh" ;;
+    *) "${PYTHON:-python3}" "$here/kafka/clients.py" $name ;;
+    esac >"$work/out" 2>&1 || true
+    sleep 1.5
+    kill -INT $pid
+    wait $pid || true
+    cp "$work/cap" "$here/kafka/$name.pcap"
+done
+chmod 644 "$here"/dns/*.pcap "$here"/kafka/*.pcap "$here"/redis/*.pcap
+[ -z "${SUDO_UID:-}" ] || chown "$SUDO_UID" "$here"/dns/*.pcap "$here"/kafka/*.pcap "$here"/redis/*.pcap

@@ -55,13 +55,16 @@ fn rule(id: FieldId) -> Option<Rule> {
         | field::DNS_FLAGS
         | field::REDIS_REPLY_TYPE
         | field::GRPC_KIND
-        | field::GRPC_ENCODING => Rule::Lower,
+        | field::GRPC_ENCODING
+        | field::KAFKA_COMPRESSION => Rule::Lower,
         field::DNS_OPCODE
         | field::DNS_RCODE
         | field::DNS_QUESTION_TYPES
         | field::DNS_ANSWER_TYPES
         | field::GRPC_STATUS_NAME
-        | field::HTTP2_ERROR => Rule::Upper,
+        | field::HTTP2_ERROR
+        | field::KAFKA_API_KEY_NAME
+        | field::KAFKA_ERROR => Rule::Upper,
         field::METHOD => Rule::UsuallyUpper,
         field::SRC_IP | field::DST_IP => Rule::Address,
         _ => return None,

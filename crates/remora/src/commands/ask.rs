@@ -145,6 +145,8 @@ const FOLLOWED: &[FieldId] = {
         f::URL,
         f::DNS_QUESTIONS,
         f::REDIS_COMMAND,
+        f::KAFKA_API_KEY_NAME,
+        f::KAFKA_REQUEST_SUMMARY,
     ]
 };
 
@@ -155,8 +157,7 @@ async fn follow(args: CallsArgs) -> Result<()> {
     } else {
         args.fields.clone()
     };
-    let wants_bodies =
-        columns.iter().any(|c| matches!(c.as_str(), "request.body" | "response.body" | "redis_reply"));
+    let wants_bodies = columns.iter().any(|c| remora_model::field::late().any(|f| f.name == c));
     let parameters = [("filter", args.kfl.clone()), ("bodies", wants_bodies.to_string())];
     let response = client.send("/api/v1/follow", &parameters).await?;
     let mut body = response.bytes_stream();

@@ -34,6 +34,7 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
         f::DNS => protocol(Protocol::Dns),
         f::REDIS => protocol(Protocol::Redis),
         f::GRPC => protocol(Protocol::Grpc),
+        f::KAFKA => protocol(Protocol::Kafka),
         f::TCP => transport(Transport::Tcp),
         f::UDP => transport(Transport::Udp),
         f::QUERY_STRING => Op::QueryString.call(vec![column(f::URL)]),
@@ -47,6 +48,9 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
         f::REDIS_TOTAL_SIZE => {
             case(protocol(Protocol::Redis), column(f::REQUEST_BYTES) + column(f::RESPONSE_BYTES))?
         }
+        f::KAFKA_SIZE => case(protocol(Protocol::Kafka), either(f::REQUEST_BYTES, f::RESPONSE_BYTES))?,
+        f::KAFKA_REQUEST_SIZE => case(protocol(Protocol::Kafka), column(f::REQUEST_BYTES))?,
+        f::KAFKA_RESPONSE_SIZE => case(protocol(Protocol::Kafka), column(f::RESPONSE_BYTES))?,
         f::CONN | f::FLOW => lit(true),
         _ => return None,
     })
