@@ -54,6 +54,26 @@ const TESTS: &[Need] = &[
         names: Names { apt: "redis-server redis-tools", ..Names::same("redis") },
     },
     Need {
+        what: "PostgreSQL",
+        programs: &["psql", "pgbench"],
+        names: Names {
+            apt: "postgresql",
+            dnf: "postgresql-server postgresql-contrib",
+            apk: "postgresql postgresql-contrib",
+            ..Names::same("postgresql")
+        },
+    },
+    Need {
+        what: "MariaDB",
+        programs: &["mariadbd", "mariadb"],
+        names: Names {
+            apt: "mariadb-server mariadb-client",
+            dnf: "mariadb-server mariadb",
+            apk: "mariadb mariadb-client",
+            ..Names::same("mariadb")
+        },
+    },
+    Need {
         what: "dnsmasq",
         programs: &["dnsmasq"],
         names: Names { apt: "dnsmasq-base", ..Names::same("dnsmasq") },

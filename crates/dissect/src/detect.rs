@@ -35,8 +35,15 @@ pub struct Entry {
 }
 
 /// Every protocol that is dissected, in order of preference where two claim the same bytes.
-pub static REGISTRY: &[Entry] =
-    &[crate::http::ENTRY, crate::dns::ENTRY, crate::redis::ENTRY, crate::http2::ENTRY, crate::kafka::ENTRY];
+pub static REGISTRY: &[Entry] = &[
+    crate::http::ENTRY,
+    crate::dns::ENTRY,
+    crate::redis::ENTRY,
+    crate::http2::ENTRY,
+    crate::mysql::ENTRY,
+    crate::postgresql::ENTRY,
+    crate::kafka::ENTRY,
+];
 
 /// What has arrived of one direction of a stream.
 pub(crate) struct Sample<'a> {

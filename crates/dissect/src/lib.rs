@@ -21,11 +21,14 @@ pub mod http;
 pub mod http2;
 pub mod kafka;
 pub mod limits;
+pub mod mysql;
 pub mod packet;
+pub mod postgresql;
 pub mod problem;
 pub mod redis;
 mod seen;
 pub mod sink;
+mod sql;
 pub mod tcp;
 
 pub use detect::Verdict;

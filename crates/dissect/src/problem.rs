@@ -41,6 +41,9 @@ pub enum Problem {
     MessageTooLarge,
     /// More open requests in one flow than may be held.
     TooManyPending,
+    /// Something that later messages may refer to, such as the text of a prepared statement, was
+    /// forgotten because no more could be held.
+    StateLimit,
     /// A body or text cut at the payload limit. Not a fault.
     PayloadLimit,
     /// A body whose content coding is broken, unknown, or expands beyond the ratio bound.
@@ -72,6 +75,7 @@ impl Problem {
         Self::Malformed,
         Self::MessageTooLarge,
         Self::TooManyPending,
+        Self::StateLimit,
         Self::PayloadLimit,
         Self::BadEncoding,
         Self::UnknownHeader,
@@ -98,6 +102,7 @@ impl Problem {
             Self::Malformed => ("dissect", "malformed"),
             Self::MessageTooLarge => ("dissect", "message_too_large"),
             Self::TooManyPending => ("dissect", "too_many_pending"),
+            Self::StateLimit => ("dissect", "state_limit"),
             Self::PayloadLimit => ("dissect", "payload_limit"),
             Self::BadEncoding => ("dissect", "bad_encoding"),
             Self::UnknownHeader => ("dissect", "unknown_header"),

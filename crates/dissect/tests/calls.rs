@@ -78,7 +78,7 @@ fn captures() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let mut files = Vec::new();
     for parent in [root.clone(), root.join("deepflow")] {
-        for protocol in ["dns", "http2", "kafka", "redis"] {
+        for protocol in ["dns", "http2", "kafka", "mysql", "postgresql", "redis"] {
             let Ok(entries) = std::fs::read_dir(parent.join(protocol)) else { continue };
             files.extend(
                 entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "pcap")),

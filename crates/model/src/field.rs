@@ -60,6 +60,8 @@ pub enum Scope {
     Protocol(Protocol),
     /// Calls of HTTP and DNS, which share `status_code`.
     HttpAndDns,
+    /// Calls of these protocols.
+    Several(&'static [Protocol]),
     /// Flow rows.
     Flow,
     /// Calls and flow rows.
@@ -92,6 +94,7 @@ impl FieldDef {
             Scope::Call | Scope::Both => true,
             Scope::Protocol(p) => protocol.is(p),
             Scope::HttpAndDns => protocol.is(Protocol::Http) || protocol.is(Protocol::Dns),
+            Scope::Several(all) => all.iter().any(|p| protocol.is(*p)),
             Scope::Flow => false,
         }
     }
@@ -154,8 +157,13 @@ macro_rules! catalogue {
     };
 }
 
-use Protocol::{Dns, Grpc, Http, Kafka, Redis};
-use Scope::{Both, Call, Flow, HttpAndDns, Protocol as Of};
+use Protocol::{Dns, Grpc, Http, Kafka, Mysql, Postgresql, Redis};
+use Scope::{Both, Call, Flow, HttpAndDns, Protocol as Of, Several};
+
+/// Protocols whose calls have bodies.
+const WITH_BODIES: &[Protocol] = &[Http, Mysql, Postgresql];
+/// Protocols that carry SQL.
+const WITH_SQL: &[Protocol] = &[Mysql, Postgresql];
 
 catalogue! {
     // Every call and flow.
@@ -203,6 +211,8 @@ catalogue! {
     REDIS "redis" Bool Call, Derived, "redis", "true for Redis calls";
     GRPC "grpc" Bool Call, Derived, "grpc", "true for gRPC and gRPC-Web calls";
     KAFKA "kafka" Bool Call, Derived, "kafka", "true for Kafka calls";
+    MYSQL "mysql" Bool Call, Derived, "mysql", "true for MySQL and MariaDB calls";
+    POSTGRESQL "postgresql" Bool Call, Derived, "postgresql", "true for PostgreSQL calls";
     TCP "tcp" Bool Both, Derived, "tcp", "true when TCP carried it";
     UDP "udp" Bool Both, Derived, "udp", "true when UDP carried it";
     REQUEST_BYTES "request_bytes" Int Call, Stored, "512", "bytes of the request on the wire, framing included";
@@ -222,14 +232,14 @@ catalogue! {
     RESPONSE_HEADERS "response.headers" Map Of(Http), Stored, "\"etag\" in response.headers", "response headers; names in lower case, repeated ones joined by a comma and a space; with HTTP/2 pseudo-headers";
     REQUEST_COOKIES "request.cookies" Map Of(Http), Derived, "request.cookies[\"session\"] != \"\"", "cookies that the client sent";
     RESPONSE_COOKIES "response.cookies" Map Of(Http), Derived, "\"token\" in response.cookies", "cookies that the server set";
-    REQUEST_BODY "request.body" Text Of(Http), Late, "request.body.contains(\"error\")", "request body after decoding, up to the payload limit; of gRPC the messages as text, one per line";
-    RESPONSE_BODY "response.body" Text Of(Http), Late, "response.body.contains(\"error\")", "response body after decoding, up to the payload limit; of gRPC the messages as text, one per line";
+    REQUEST_BODY "request.body" Text Several(WITH_BODIES), Late, "request.body.contains(\"error\")", "request body after decoding, up to the payload limit; of gRPC the messages as text, one per line; of SQL the data that a client sends (COPY, LOCAL INFILE)";
+    RESPONSE_BODY "response.body" Text Several(WITH_BODIES), Late, "response.body.contains(\"error\")", "response body after decoding, up to the payload limit; of gRPC the messages as text, one per line; of SQL the rows as lines with tabs";
     REQUEST_HEADERS_SIZE "request_headers_size" Int Of(Http), Stored, "300", "bytes of the request line and headers; of HTTP/2 the compressed header blocks";
     REQUEST_BODY_SIZE "request_body_size" Int Of(Http), Stored, "1024", "bytes of the request body as transferred, without chunks or frames, before decoding";
     RESPONSE_HEADERS_SIZE "response_headers_size" Int Of(Http), Stored, "200", "bytes of the status line and headers; of HTTP/2 the compressed header blocks";
     RESPONSE_BODY_SIZE "response_body_size" Int Of(Http), Stored, "1024", "bytes of the response body as transferred, without chunks or frames, before decoding";
-    REQUEST_BODY_TRUNCATED "request_body_truncated" Bool Of(Http), Stored, "request_body_truncated", "true when request.body holds less than the whole body";
-    RESPONSE_BODY_TRUNCATED "response_body_truncated" Bool Of(Http), Stored, "response_body_truncated", "true when response.body holds less than the whole body";
+    REQUEST_BODY_TRUNCATED "request_body_truncated" Bool Several(WITH_BODIES), Stored, "request_body_truncated", "true when request.body holds less than the whole body";
+    RESPONSE_BODY_TRUNCATED "response_body_truncated" Bool Several(WITH_BODIES), Stored, "response_body_truncated", "true when response.body holds less than the whole body";
     CONTENT_TYPE "content_type" Text Of(Http), Repeating, "\"application/json\"", "media type of the response, else of the request, without parameters";
     USER_AGENT "user_agent" Text Of(Http), Repeating, "\"curl/8.5.0\"", "User-Agent header";
     TRACE_ID "trace_id" Text Of(Http), Stored, "\"4bf92f3577b34da6a3ce929d0e0e4736\"", "trace id from the traceparent, b3 or x-b3-traceid header";
@@ -306,6 +316,43 @@ catalogue! {
     KAFKA_SIZE "kafka_size" Int Of(Kafka), Derived, "512", "bytes of the request, else of the response";
     KAFKA_REQUEST_SIZE "kafka_request_size" Int Of(Kafka), Derived, "512", "bytes of the request";
     KAFKA_RESPONSE_SIZE "kafka_response_size" Int Of(Kafka), Derived, "64", "bytes of the response";
+
+    // MySQL, MariaDB and PostgreSQL.
+    SQL_TABLES "sql_tables" List Several(WITH_SQL), Stored, "\"orders\" in sql_tables", "tables that the statement names, as it spells them, without quotation marks; at most 16";
+    MYSQL_COMMAND "mysql_command" Text Of(Mysql), Repeating, "\"COM_QUERY\"", "command, or HANDSHAKE for the login";
+    MYSQL_QUERY "mysql_query" Text Of(Mysql), Stored, "mysql_query.contains(\"FROM orders\")", "statement, up to the payload limit, for COM_STMT_EXECUTE that of the prepared one; passwords replaced";
+    MYSQL_PARAMETERS "mysql_parameters" List Of(Mysql), Stored, "\"7\" in mysql_parameters", "values bound to the statement, as text, NULL for none";
+    MYSQL_DATABASE "mysql_database" Text Of(Mysql), Repeating, "\"shop\"", "default database, where it is known";
+    MYSQL_USER "mysql_user" Text Of(Mysql), Repeating, "\"app\"", "user that logged in, where it is known";
+    MYSQL_STATEMENT_ID "mysql_statement_id" Int Of(Mysql), Stored, "3", "number of the prepared statement";
+    MYSQL_ROWS "mysql_rows" Int Of(Mysql), Stored, "mysql_rows > 1000", "rows returned, else rows affected";
+    MYSQL_COLUMNS "mysql_columns" Int Of(Mysql), Stored, "4", "columns of the first result set";
+    MYSQL_SUCCESS "mysql_success" Bool Of(Mysql), Stored, "mysql_success", "true when the server answered without an error";
+    MYSQL_ERROR_CODE "mysql_error_code" Int Of(Mysql), Stored, "1146", "error number of the server";
+    MYSQL_SQLSTATE "mysql_sqlstate" Text Of(Mysql), Repeating, "\"42S02\"", "SQLSTATE of the error";
+    MYSQL_ERROR_MESSAGE "mysql_error_message" Text Of(Mysql), Stored, "\"Table 'shop.x' doesn't exist\"", "text of the error";
+    MYSQL_AUTH_PLUGIN "mysql_auth_plugin" Text Of(Mysql), Repeating, "\"caching_sha2_password\"", "authentication plugin of a login, the last one asked for";
+    MYSQL_SERVER_VERSION "mysql_server_version" Text Of(Mysql), Repeating, "\"8.0.36\"", "version that the server announced at the login";
+    MYSQL_REQUEST_SIZE "mysql_request_size" Int Of(Mysql), Derived, "64", "bytes of the request";
+    MYSQL_RESPONSE_SIZE "mysql_response_size" Int Of(Mysql), Derived, "512", "bytes of the response";
+    MYSQL_TOTAL_SIZE "mysql_total_size" Int Of(Mysql), Derived, "576", "mysql_request_size + mysql_response_size";
+    POSTGRESQL_COMMAND "postgresql_command" Text Of(Postgresql), Repeating, "\"SELECT\"", "command tag, else the statement's first word or the kind of message: such as STARTUP, SSLREQUEST, PARSE, DESCRIBE or NOTIFICATION";
+    POSTGRESQL_QUERY "postgresql_query" Text Of(Postgresql), Stored, "postgresql_query.contains(\"FROM orders\")", "statement, up to the payload limit, for an execution that of the prepared one; passwords replaced";
+    POSTGRESQL_PARAMETERS "postgresql_parameters" List Of(Postgresql), Stored, "\"7\" in postgresql_parameters", "values bound to the statement, as text, NULL for none";
+    POSTGRESQL_STATEMENT "postgresql_statement" Text Of(Postgresql), Stored, "\"S_1\"", "name of the prepared statement, where it has one";
+    POSTGRESQL_DATABASE "postgresql_database" Text Of(Postgresql), Repeating, "\"shop\"", "database of the connection, where it is known";
+    POSTGRESQL_USER "postgresql_user" Text Of(Postgresql), Repeating, "\"app\"", "user of the connection, where it is known";
+    POSTGRESQL_APPLICATION "postgresql_application" Text Of(Postgresql), Repeating, "\"psql\"", "application_name of the connection, where it is known";
+    POSTGRESQL_AUTH_METHOD "postgresql_auth_method" Text Of(Postgresql), Repeating, "\"scram-sha-256\"", "how the server asked a login to prove itself";
+    POSTGRESQL_ROWS "postgresql_rows" Int Of(Postgresql), Stored, "postgresql_rows > 1000", "rows returned, affected or copied, of all statements of the message";
+    POSTGRESQL_SUCCESS "postgresql_success" Bool Of(Postgresql), Stored, "postgresql_success", "true when the server answered without an error";
+    POSTGRESQL_ERROR_CODE "postgresql_error_code" Text Of(Postgresql), Repeating, "\"23505\"", "SQLSTATE of the error";
+    POSTGRESQL_ERROR_MESSAGE "postgresql_error_message" Text Of(Postgresql), Stored, "postgresql_error_message.contains(\"duplicate\")", "text of the error";
+    POSTGRESQL_NOTICE "postgresql_notice" Text Of(Postgresql), Stored, "postgresql_notice != \"\"", "first notice that came with the answer";
+    POSTGRESQL_CHANNEL "postgresql_channel" Text Of(Postgresql), Repeating, "\"jobs\"", "channel of a notification, whose payload is the response body";
+    POSTGRESQL_REQUEST_SIZE "postgresql_request_size" Int Of(Postgresql), Derived, "64", "bytes of the request";
+    POSTGRESQL_RESPONSE_SIZE "postgresql_response_size" Int Of(Postgresql), Derived, "512", "bytes of the response";
+    POSTGRESQL_TOTAL_SIZE "postgresql_total_size" Int Of(Postgresql), Derived, "576", "postgresql_request_size + postgresql_response_size";
 
     // Flows.
     FIRST_SEEN "first_seen" Time Flow, Stored, "timestamp(\"2026-11-21T04:40:49Z\")", "time of the flow's first packet";

@@ -14,11 +14,16 @@ pub enum Protocol {
     Grpc,
     /// Kafka.
     Kafka,
+    /// MySQL and MariaDB.
+    Mysql,
+    /// PostgreSQL.
+    Postgresql,
 }
 
 impl Protocol {
     /// Every protocol, in the order of the catalogue.
-    pub const ALL: &'static [Self] = &[Self::Http, Self::Dns, Self::Redis, Self::Grpc, Self::Kafka];
+    pub const ALL: &'static [Self] =
+        &[Self::Http, Self::Dns, Self::Redis, Self::Grpc, Self::Kafka, Self::Mysql, Self::Postgresql];
 
     /// The value of the field `protocol`, and the name of the KFL flag.
     pub const fn name(self) -> &'static str {
@@ -28,6 +33,8 @@ impl Protocol {
             Self::Redis => "redis",
             Self::Grpc => "grpc",
             Self::Kafka => "kafka",
+            Self::Mysql => "mysql",
+            Self::Postgresql => "postgresql",
         }
     }
 

@@ -127,6 +127,22 @@ fn default_fields(filter: &Filter) -> Vec<FieldId> {
     if may(Protocol::Kafka) {
         fields.extend([field::KAFKA_API_KEY_NAME, field::KAFKA_REQUEST_SUMMARY, field::KAFKA_ERROR]);
     }
+    if may(Protocol::Mysql) {
+        fields.extend([
+            field::MYSQL_COMMAND,
+            field::MYSQL_QUERY,
+            field::MYSQL_ROWS,
+            field::MYSQL_ERROR_MESSAGE,
+        ]);
+    }
+    if may(Protocol::Postgresql) {
+        fields.extend([
+            field::POSTGRESQL_COMMAND,
+            field::POSTGRESQL_QUERY,
+            field::POSTGRESQL_ROWS,
+            field::POSTGRESQL_ERROR_MESSAGE,
+        ]);
+    }
     if http {
         fields.push(field::STATUS_CODE);
     }

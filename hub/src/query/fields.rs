@@ -84,9 +84,14 @@ impl Query {
 }
 
 fn row(def: &FieldDef) -> Map<String, Value> {
+    let several;
     let of = match def.scope {
         Scope::Call => "calls",
         Scope::Protocol(p) => p.name(),
+        Scope::Several(all) => {
+            several = all.iter().map(|p| p.name()).collect::<Vec<_>>().join(", ");
+            several.as_str()
+        }
         Scope::HttpAndDns => "http, dns",
         Scope::Flow => "flows",
         Scope::Both => "calls, flows",

@@ -1,5 +1,6 @@
 //! Real servers, each with files and a log of its own.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -154,6 +155,81 @@ impl Server {
         Self::start(command, dir, port)
     }
 
+    /// PostgreSQL with an empty database `shop`, to which the user `postgres` is let in without a
+    /// password and nobody else.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn postgresql(space: Option<&str>, addresses: &[&str], port: u16) -> Result<Self> {
+        let programs = postgresql_programs().context("PostgreSQL is not installed")?;
+        let dir = TempDir::with_prefix("remora-postgresql-")?;
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data)?;
+        output(Command::new("chown").args(["postgres", "-R"]).arg(dir.path()))?;
+        // It refuses to run as root.
+        let as_postgres = |space: Option<&str>, program: &str| {
+            let mut command = netns::command(space, "runuser");
+            command.args(["-u", "postgres", "--"]).arg(programs.join(program)).arg("-D").arg(&data);
+            command.current_dir(dir.path());
+            command
+        };
+        output(as_postgres(None, "initdb").args(["-A", "trust", "-E", "UTF8", "--locale=C"]))?;
+        let access = "local all all trust\nhost all postgres all trust\n";
+        std::fs::write(data.join("pg_hba.conf"), access)?;
+        // A server of one user makes the database; its mode has to be the first argument.
+        let mut single = Command::new("runuser")
+            .args(["-u", "postgres", "--"])
+            .arg(programs.join("postgres"))
+            .args(["--single", "-D"])
+            .arg(&data)
+            .arg("postgres")
+            .current_dir(dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        single.stdin.take().context("no input")?.write_all(b"CREATE DATABASE shop\n")?;
+        anyhow::ensure!(single.wait()?.success(), "the database cannot be made");
+        let mut command = as_postgres(space, "postgres");
+        command.args(["-p", &port.to_string(), "-c", "fsync=off", "-c"]);
+        command.arg(format!("listen_addresses={}", addresses.join(",")));
+        command.arg("-c").arg(format!("unix_socket_directories={}", dir.path().display()));
+        Self::start(command, dir, port)
+    }
+
+    /// MariaDB with an empty database `shop`, to which `root` is let in from everywhere.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn mariadb(space: Option<&str>, address: &str, port: u16) -> Result<Self> {
+        let dir = TempDir::with_prefix("remora-mariadb-")?;
+        let data = dir.path().join("data");
+        let mut install = Command::new("mariadb-install-db");
+        install.args(["--no-defaults", "--user=root", "--auth-root-authentication-method=normal"]);
+        output(install.arg(format!("--datadir={}", data.display())))?;
+        let init = dir.path().join("init.sql");
+        std::fs::write(
+            &init,
+            "CREATE DATABASE shop;\nCREATE USER root@'%';\nGRANT ALL ON *.* TO root@'%';\n",
+        )?;
+        let mut command = netns::command(space, "mariadbd");
+        command.args([
+            "--no-defaults",
+            "--user=root",
+            "--skip-name-resolve",
+            "--bind-address",
+            address,
+            "--port",
+        ]);
+        command.arg(port.to_string());
+        for (option, file) in
+            [("datadir", "data"), ("socket", "socket"), ("pid-file", "pid"), ("init-file", "init.sql")]
+        {
+            command.arg(format!("--{option}={}", dir.path().join(file).display()));
+        }
+        Self::start(command, dir, port)
+    }
+
     /// dnsmasq that knows a few names under `e2e.example` and asks nobody.
     ///
     /// # Errors
@@ -188,6 +264,17 @@ impl Drop for Server {
             _ = self.child.wait();
         }
     }
+}
+
+/// Where PostgreSQL's own programs are: Debian keeps them out of the search path.
+#[must_use]
+pub fn postgresql_programs() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
+        places.extend(versions.filter_map(|v| Some(v.ok()?.path().join("bin"))));
+    }
+    places.into_iter().find(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
 }
 
 /// Writes a program of `programs/` into a directory.

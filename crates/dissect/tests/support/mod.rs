@@ -2,6 +2,7 @@
 //! keeps rows and problems, and packets made by hand.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod conversation;
 pub mod lab;
 pub mod packets;
 pub mod tape;

@@ -113,7 +113,7 @@ impl Checker<'_> {
             Target::Flows => (
                 format!("`{}` is a field of calls, and this filter is about flows", def.name),
                 match def.name {
-                    "protocol" | "http" | "dns" | "redis" | "kafka" => {
+                    "protocol" | "http" | "dns" | "redis" | "grpc" | "kafka" | "mysql" | "postgresql" => {
                         "\"http\" in conn_l7_detected asks for flows that carry a protocol"
                     }
                     _ => "ask for calls: `remora calls`, or the tool list_api_calls",

@@ -147,6 +147,8 @@ const FOLLOWED: &[FieldId] = {
         f::REDIS_COMMAND,
         f::KAFKA_API_KEY_NAME,
         f::KAFKA_REQUEST_SUMMARY,
+        f::MYSQL_QUERY,
+        f::POSTGRESQL_QUERY,
     ]
 };
 

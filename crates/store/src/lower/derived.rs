@@ -35,6 +35,8 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
         f::REDIS => protocol(Protocol::Redis),
         f::GRPC => protocol(Protocol::Grpc),
         f::KAFKA => protocol(Protocol::Kafka),
+        f::MYSQL => protocol(Protocol::Mysql),
+        f::POSTGRESQL => protocol(Protocol::Postgresql),
         f::TCP => transport(Transport::Tcp),
         f::UDP => transport(Transport::Udp),
         f::QUERY_STRING => Op::QueryString.call(vec![column(f::URL)]),
@@ -51,6 +53,16 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
         f::KAFKA_SIZE => case(protocol(Protocol::Kafka), either(f::REQUEST_BYTES, f::RESPONSE_BYTES))?,
         f::KAFKA_REQUEST_SIZE => case(protocol(Protocol::Kafka), column(f::REQUEST_BYTES))?,
         f::KAFKA_RESPONSE_SIZE => case(protocol(Protocol::Kafka), column(f::RESPONSE_BYTES))?,
+        f::MYSQL_REQUEST_SIZE => case(protocol(Protocol::Mysql), column(f::REQUEST_BYTES))?,
+        f::MYSQL_RESPONSE_SIZE => case(protocol(Protocol::Mysql), column(f::RESPONSE_BYTES))?,
+        f::MYSQL_TOTAL_SIZE => {
+            case(protocol(Protocol::Mysql), column(f::REQUEST_BYTES) + column(f::RESPONSE_BYTES))?
+        }
+        f::POSTGRESQL_REQUEST_SIZE => case(protocol(Protocol::Postgresql), column(f::REQUEST_BYTES))?,
+        f::POSTGRESQL_RESPONSE_SIZE => case(protocol(Protocol::Postgresql), column(f::RESPONSE_BYTES))?,
+        f::POSTGRESQL_TOTAL_SIZE => {
+            case(protocol(Protocol::Postgresql), column(f::REQUEST_BYTES) + column(f::RESPONSE_BYTES))?
+        }
         f::CONN | f::FLOW => lit(true),
         _ => return None,
     })
