@@ -77,6 +77,13 @@ const CASELESS: &[FieldId] = &[
     field::DNS_QUESTION_TYPES,
     field::DNS_ANSWER_TYPES,
     field::REDIS_REPLY_TYPE,
+    field::GRPC_KIND,
+    field::GRPC_ENCODING,
+    field::GRPC_STATUS_NAME,
+    field::HTTP2_ERROR,
+    field::KAFKA_API_KEY_NAME,
+    field::KAFKA_COMPRESSION,
+    field::KAFKA_ERROR,
     field::SRC_IP,
     field::DST_IP,
 ];
