@@ -50,6 +50,8 @@ pub(crate) struct Package<'a> {
     pub(crate) name: &'a str,
     /// Names of the packages it depends on, for building, running and testing alike.
     pub(crate) dependencies: BTreeSet<&'a str>,
+    /// Those of them that only its tests need.
+    pub(crate) for_tests: BTreeSet<&'a str>,
 }
 
 impl Workspace {
@@ -82,8 +84,15 @@ impl Workspace {
         let own = self.all_packages().filter(|package| package["source"].is_null());
         own.map(|package| {
             let dependencies = package["dependencies"].as_array().into_iter().flatten();
-            let names = dependencies.filter_map(|dependency| dependency["name"].as_str());
-            Package { name: package["name"].as_str().unwrap_or_default(), dependencies: names.collect() }
+            let all: Vec<_> = dependencies
+                .filter_map(|dependency| Some((dependency["name"].as_str()?, dependency["kind"] == "dev")))
+                .collect();
+            let product = |name: &str| all.iter().any(|(other, dev)| *other == name && !dev);
+            Package {
+                name: package["name"].as_str().unwrap_or_default(),
+                dependencies: all.iter().map(|(name, _)| *name).collect(),
+                for_tests: all.iter().map(|(name, _)| *name).filter(|name| !product(name)).collect(),
+            }
         })
         .collect()
     }

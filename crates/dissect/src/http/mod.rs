@@ -15,6 +15,7 @@ pub(crate) mod facts;
 pub(crate) mod fields;
 pub(crate) mod head;
 pub(crate) mod message;
+mod probe;
 mod start;
 mod target;
 #[cfg(test)]
@@ -28,47 +29,20 @@ use self::body::{Body, Step};
 use self::exchange::Exchange;
 use self::head::Scan;
 use self::message::{Framing, Message};
+use self::probe::DOUBTFUL_REQUEST_LINE;
 use self::start::Begins;
 use crate::detect::Entry;
 use crate::http2::{Http2, PREFACE};
-use crate::{Context, Dissector, Ending, Limits, Problem, Role, Taken, Verdict};
+use crate::{Context, Dissector, Ending, Limits, Problem, Role, Taken};
 
 /// Registry entry.
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Http,
     transports: &[Transport::Tcp],
-    probe,
+    probe: probe::probe,
     resync: |bytes, role| start::find(role, bytes),
     start: |_, _| Box::new(Http::default()),
 };
-
-/// A request line without an end is taken for one when it is this long and its method is known.
-const LONG_REQUEST_LINE: usize = 1 << 10;
-/// A start line whose method is not known is waited for up to this length.
-const DOUBTFUL_REQUEST_LINE: usize = 512;
-
-fn probe(bytes: &[u8], _: Transport) -> Verdict {
-    let skipped = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
-    let bytes = bytes.get(skipped.min(4)..).unwrap_or_default();
-    if bytes.is_empty() {
-        return if skipped <= 4 { Verdict::NeedMore } else { Verdict::No };
-    }
-    match (start::begins(Role::Client, bytes), start::begins(Role::Server, bytes)) {
-        (Begins::Yes, _) => Verdict::Match(Role::Client),
-        (_, Begins::Yes) => Verdict::Match(Role::Server),
-        (_, Begins::Maybe) if bytes.starts_with(b"HTTP/") => Verdict::Likely(Role::Server),
-        (Begins::Maybe, _) if start::has_known_method(bytes) => {
-            if bytes.len() >= LONG_REQUEST_LINE {
-                Verdict::Match(Role::Client)
-            } else {
-                Verdict::Likely(Role::Client)
-            }
-        }
-        (Begins::No, Begins::No) => Verdict::No,
-        _ if bytes.len() < DOUBTFUL_REQUEST_LINE => Verdict::NeedMore,
-        _ => Verdict::No,
-    }
-}
 
 /// The largest head or trailer section that is waited for. Servers accept 8 KiB to 1 MiB.
 fn head_limit(limits: &Limits) -> usize {
