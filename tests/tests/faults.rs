@@ -315,6 +315,7 @@ fn a_full_disk_under_the_spool_is_counted_and_survived() -> Result<()> {
     rig.start_load();
     rig.load.more(200)?;
     rig.load.pause()?;
+    rig.arrived(&rig.load.made()?, &[])?;
     drained(&rig)?;
     disk.fill()?;
     rig.stop_hub()?;
