@@ -1,17 +1,15 @@
 //! A command with its answer, and the call that is made of them.
 
-use remora_model::{Call, FieldId, Incomplete, Protocol, ValueRef, field};
+use remora_model::{Incomplete, Protocol, ValueRef, field};
 
 use super::packet::{ColumnType, command_name};
 use crate::sql::pairing;
+use crate::sql::report::{Candidates, Report, left_out, list, some};
 use crate::sql::reuse;
 use crate::sql::rows::{MAX_VALUES, Rows, Values};
 use crate::sql::statements::Held;
 use crate::sql::tables::{MAX_TABLES, Tables};
 use crate::{Context, Problem, seen::Seen};
-
-/// Fields of a call at most.
-const MAX_FIELDS: usize = 19;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -196,16 +194,10 @@ impl pairing::Exchange for Exchange {
         let success = self.answer.map(|_| ValueRef::Bool(!self.failed && why.is_none()));
         let greeting = matches!(self.kind, Kind::Handshake | Kind::Tls);
 
-        fn some(text: &[u8]) -> Option<ValueRef<'_>> {
-            (!text.is_empty()).then_some(ValueRef::Text(text))
-        }
-        fn list<'a>(list: &'a [&'a [u8]]) -> Option<ValueRef<'a>> {
-            (!list.is_empty()).then_some(ValueRef::List(list))
-        }
         fn int(n: u64) -> ValueRef<'static> {
             ValueRef::Int(i64::try_from(n).unwrap_or(i64::MAX))
         }
-        let candidates: [(FieldId, Option<ValueRef<'_>>); MAX_FIELDS] = [
+        let candidates: Candidates<'_> = [
             (field::MYSQL_COMMAND, some(command.as_bytes())),
             (field::MYSQL_QUERY, some(&self.query)),
             (field::MYSQL_PARAMETERS, list(values)),
@@ -226,34 +218,14 @@ impl pairing::Exchange for Exchange {
             (field::REQUEST_BODY_TRUNCATED, asked_cut.then_some(ValueRef::Bool(true))),
             (field::RESPONSE_BODY_TRUNCATED, self.body.is_cut().then_some(ValueRef::Bool(true))),
         ];
-        let mut fields = [(field::MYSQL_COMMAND, ValueRef::Bool(false)); MAX_FIELDS];
-        let mut len = 0;
-        for (slot, (id, value)) in
-            fields.iter_mut().zip(candidates.iter().filter_map(|(id, v)| Some((*id, (*v)?))))
-        {
-            *slot = (id, value);
-            len += 1;
-        }
-        let both = self.request.zip(self.answer);
-        cx.emit(&Call {
+        let report = Report {
             protocol: Protocol::Mysql,
-            transport: cx.transport,
-            flow: cx.flow,
-            client: cx.client,
-            server: cx.server,
-            ts: self.request.or(self.answer).unwrap_or_default().first,
-            elapsed_us: both.map(|(q, a)| a.first.micros_since(q.last).max(0)),
-            ttlb_us: both.map(|(q, a)| a.last.micros_since(q.first).max(0)),
-            request_bytes: self.request.map(|s| s.bytes),
-            response_bytes: self.answer.map(|s| s.bytes),
-            request_pos: self.request.map(|s| s.pos),
-            response_pos: self.answer.map(|s| s.pos),
+            request: self.request,
+            answer: self.answer,
             failed: self.failed,
-            client_error: false,
-            incomplete: why,
-            source: cx.source,
-            fields: fields.get(..len).unwrap_or_default(),
-        });
+            why,
+        };
+        report.emit(&candidates, cx);
     }
 
     fn memory(&self) -> usize {
@@ -268,10 +240,4 @@ impl pairing::Exchange for Exchange {
             + self.state.capacity()
             + self.message.capacity()
     }
-}
-
-/// Bytes of a message that are not among the `kept` ones.
-fn left_out(seen: Option<Seen>, kept: usize) -> u64 {
-    let bytes = seen.and_then(|s| u64::try_from(s.bytes).ok()).unwrap_or(0);
-    bytes.saturating_sub(kept as u64)
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod pairing;
 pub(crate) mod reader;
+pub(crate) mod report;
 pub(crate) mod rows;
 pub(crate) mod statements;
 pub(crate) mod tables;

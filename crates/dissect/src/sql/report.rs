@@ -1,0 +1,70 @@
+//! A statement and its answer as a call.
+
+use remora_model::{Call, FieldId, Incomplete, Protocol, ValueRef, field};
+
+use crate::{Context, seen::Seen};
+
+/// Fields of a call at most.
+pub(crate) const MAX_FIELDS: usize = 19;
+
+/// Fields with their values, absent ones among them.
+pub(crate) type Candidates<'a> = [(FieldId, Option<ValueRef<'a>>); MAX_FIELDS];
+
+/// What is known of a call beside its fields.
+pub(crate) struct Report {
+    pub(crate) protocol: Protocol,
+    pub(crate) request: Option<Seen>,
+    pub(crate) answer: Option<Seen>,
+    pub(crate) failed: bool,
+    pub(crate) why: Option<Incomplete>,
+}
+
+impl Report {
+    /// Emits the call with those fields that have a value.
+    pub(crate) fn emit(&self, candidates: &Candidates<'_>, cx: &mut Context<'_>) {
+        // The filling is not read: `fields` ends before it.
+        let mut fields = [(field::FAILED, ValueRef::Bool(false)); MAX_FIELDS];
+        let mut len = 0;
+        let present = candidates.iter().filter_map(|(id, value)| Some((*id, (*value)?)));
+        for (slot, present) in fields.iter_mut().zip(present) {
+            *slot = present;
+            len += 1;
+        }
+        let both = self.request.zip(self.answer);
+        cx.emit(&Call {
+            protocol: self.protocol,
+            transport: cx.transport,
+            flow: cx.flow,
+            client: cx.client,
+            server: cx.server,
+            ts: self.request.or(self.answer).unwrap_or_default().first,
+            elapsed_us: both.map(|(q, a)| a.first.micros_since(q.last).max(0)),
+            ttlb_us: both.map(|(q, a)| a.last.micros_since(q.first).max(0)),
+            request_bytes: self.request.map(|s| s.bytes),
+            response_bytes: self.answer.map(|s| s.bytes),
+            request_pos: self.request.map(|s| s.pos),
+            response_pos: self.answer.map(|s| s.pos),
+            failed: self.failed,
+            client_error: false,
+            incomplete: self.why,
+            source: cx.source,
+            fields: fields.get(..len).unwrap_or_default(),
+        });
+    }
+}
+
+/// A text that is not empty.
+pub(crate) fn some(text: &[u8]) -> Option<ValueRef<'_>> {
+    (!text.is_empty()).then_some(ValueRef::Text(text))
+}
+
+/// A list that is not empty.
+pub(crate) fn list<'a>(list: &'a [&'a [u8]]) -> Option<ValueRef<'a>> {
+    (!list.is_empty()).then_some(ValueRef::List(list))
+}
+
+/// Bytes of a message that are not among the `kept` ones.
+pub(crate) fn left_out(seen: Option<Seen>, kept: usize) -> u64 {
+    let bytes = seen.and_then(|s| u64::try_from(s.bytes).ok()).unwrap_or(0);
+    bytes.saturating_sub(kept as u64)
+}
