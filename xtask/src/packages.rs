@@ -116,8 +116,17 @@ fn apt_choose(words: &[&str]) -> Result<Vec<String>> {
     Ok(chosen)
 }
 
-pub(crate) fn apt_update() -> Result<()> {
+fn apt_update() -> Result<()> {
     Run::new("apt-get").args(["update", "-o", "DPkg::Lock::Timeout=300"]).root().run()
+}
+
+/// Fetches apt's package lists, the first time that it is asked in this process; says whether they
+/// are new now.
+pub(crate) fn apt_update_once() -> bool {
+    static UPDATED: std::sync::Once = std::sync::Once::new();
+    let mut fetched = false;
+    UPDATED.call_once(|| fetched = apt_update().is_ok());
+    fetched
 }
 
 fn apt_install(packages: &[String]) -> Run {

@@ -128,9 +128,10 @@ fn install_debian_rust() -> bool {
 /// The oldest LLVM in apt that is at least `oldest` and that bpf-linker can be built against.
 fn llvm_from_apt(oldest: u32) -> Option<u32> {
     which("apt-cache")?;
-    BPF_LINKER_LLVM
-        .filter(|version| *version >= oldest)
-        .find(|version| packages::apt_candidate(&format!("llvm-{version}-dev")).is_some())
+    let known = |version: &u32| packages::apt_candidate(llvm_package(*version)).is_some();
+    let find = || BPF_LINKER_LLVM.filter(|version| *version >= oldest).find(known);
+    // A fresh image knows no packages at all until its first update.
+    find().or_else(|| packages::apt_update_once().then(find).flatten())
 }
 
 fn install_linker(toolchain: &Toolchain) -> Result<()> {
