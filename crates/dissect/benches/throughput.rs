@@ -35,6 +35,7 @@ impl Dissector for Sponge {
 static SPONGE: &[Entry] = &[Entry {
     protocol: Protocol::Http,
     transports: &[Transport::Tcp],
+    ports: &[],
     probe: |_, _| Verdict::Match(Role::Client),
     resync: |_, _| Some(0),
     start: |_, _| Box::new(Sponge),

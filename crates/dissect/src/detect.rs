@@ -24,6 +24,8 @@ pub struct Entry {
     pub protocol: Protocol,
     /// The transports it is looked for on.
     pub transports: &'static [Transport],
+    /// Ports on which it is usually served, which decide where two protocols are equally likely.
+    pub ports: &'static [u16],
     /// Judges the first bytes (for datagrams: one whole datagram) of one direction. Sees at most
     /// [`Limits::detect_bytes`]. Must not say `NeedMore` to that many bytes.
     pub probe: fn(bytes: &[u8], transport: Transport) -> Verdict,
@@ -53,6 +55,8 @@ pub(crate) struct Sample<'a> {
     pub(crate) joined: bool,
     /// As many as detection may look at.
     pub(crate) full: bool,
+    /// The port of its sender.
+    pub(crate) port: u16,
 }
 
 /// The outcome of looking at both directions of a stream.
@@ -72,7 +76,48 @@ pub(crate) enum Choice {
         /// The direction that decided, if it was one that was joined in the middle, and where in
         /// its sample the first message begins.
         at: Option<(usize, usize)>,
+        /// The bytes left no doubt.
+        certain: bool,
     },
+}
+
+/// Protocols that a flow has turned out not to speak, by their place in the registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Excluded(u64);
+
+impl Excluded {
+    /// Leaves `entry` out from now on.
+    pub(crate) fn insert(&mut self, registry: &[Entry], entry: &Entry) {
+        if let Some(i) = registry.iter().position(|e| std::ptr::eq(e, entry)) {
+            self.0 |= 1_u64.checked_shl(u32::try_from(i).unwrap_or(u32::MAX)).unwrap_or(0);
+        }
+    }
+
+    /// The entries for `transport` that are left.
+    fn left(self, registry: &'static [Entry], transport: Transport) -> impl Iterator<Item = &'static Entry> {
+        let left = move |i: usize| i >= 64 || self.0 >> i & 1 == 0;
+        registry
+            .iter()
+            .enumerate()
+            .filter(move |(i, e)| left(*i) && e.transports.contains(&transport))
+            .map(|(_, e)| e)
+    }
+}
+
+/// The best candidate so far: the first one, unless a later one is served on that port.
+struct Best<T>(Option<(T, bool)>);
+
+impl<T> Best<T> {
+    fn offer(&mut self, candidate: T, entry: &Entry, port: u16) {
+        let hinted = entry.ports.contains(&port);
+        if self.0.as_ref().is_none_or(|(_, before)| hinted && !before) {
+            self.0 = Some((candidate, hinted));
+        }
+    }
+
+    fn take(self) -> Option<T> {
+        self.0.map(|(candidate, _)| candidate)
+    }
 }
 
 /// Judges a stream by the first bytes of both directions.
@@ -83,53 +128,61 @@ pub(crate) enum Choice {
 /// 3. When nothing more can be looked at (`last`, or a direction is full): the first entry that
 ///    one direction, seen from its start, finds likely and the other does not rule out.
 ///
+/// Of several at the same step one that is served on the server's port ([`Entry::ports`]) comes
+/// first.
+///
 /// A `Likely` counts as `No` when its role contradicts who opened the connection (`opener`, where
 /// the SYN was seen); a `Match` is believed even then. In a direction that was joined in the
 /// middle `No` proves nothing: there [`Entry::resync`] looks for the beginning of a message,
 /// which must then match.
 pub(crate) fn stream(
     registry: &'static [Entry],
+    excluded: Excluded,
     samples: &[Sample<'_>; 2],
     opener: Option<usize>,
     last: bool,
 ) -> Choice {
-    let fits = |e: &&'static Entry| e.transports.contains(&Transport::Tcp);
     let client = |dir: usize, role: Role| if role == Role::Client { dir } else { 1 - dir };
+    let port = |client: usize| samples[1 - client].port;
     let decide = last || samples.iter().any(|s| s.full);
-    let (mut both, mut one, mut open) = (None, None, false);
-    for entry in registry.iter().filter(fits) {
+    let (mut sure, mut both, mut one, mut open) = (Best(None), Best(None), Best(None), false);
+    for entry in excluded.left(registry, Transport::Tcp) {
         let mut verdicts = [Verdict::NeedMore; 2];
         for (dir, sample) in samples.iter().enumerate().filter(|(_, s)| !s.bytes.is_empty()) {
             verdicts[dir] = match (entry.probe)(sample.bytes, Transport::Tcp) {
                 Verdict::Match(role) => {
                     let at = sample.joined.then_some((dir, 0));
-                    return Choice::Found { entry, client: client(dir, role), at };
+                    let client = client(dir, role);
+                    sure.offer(Choice::Found { entry, client, at, certain: true }, entry, port(client));
+                    continue;
                 }
                 Verdict::Likely(role) if opener.is_some_and(|o| o != client(dir, role)) => Verdict::No,
                 Verdict::No if sample.joined => Verdict::NeedMore,
                 verdict => verdict,
             };
         }
+        let found = |client: usize| Choice::Found { entry, client, at: None, certain: false };
         match verdicts {
             [Verdict::Likely(a), Verdict::Likely(b)] if a != b => {
-                both.get_or_insert((entry, client(0, a)));
+                both.offer(found(client(0, a)), entry, port(client(0, a)));
             }
             [Verdict::No, _] | [_, Verdict::No] | [Verdict::Likely(_), Verdict::Likely(_)] => continue,
             [Verdict::Likely(role), _] if !samples[0].joined => {
-                one.get_or_insert((entry, client(0, role)));
+                one.offer(found(client(0, role)), entry, port(client(0, role)));
             }
             [_, Verdict::Likely(role)] if !samples[1].joined => {
-                one.get_or_insert((entry, client(1, role)));
+                one.offer(found(client(1, role)), entry, port(client(1, role)));
             }
             _ => {}
         }
         open = true;
     }
-    if let Some((entry, client)) = both.or(one.filter(|_| decide)) {
-        return Choice::Found { entry, client, at: None };
+    let best = sure.take().or_else(|| both.take()).or_else(|| one.take().filter(|_| decide));
+    if let Some(found) = best {
+        return found;
     }
     let joined = samples.iter().any(|s| s.joined && !s.bytes.is_empty());
-    if joined && let Some(found) = join(registry, samples) {
+    if joined && let Some(found) = join(registry, excluded, samples) {
         return found;
     }
     match (open, joined) {
@@ -141,33 +194,42 @@ pub(crate) fn stream(
 }
 
 /// Looks for the beginning of a message in directions that were joined in the middle.
-fn join(registry: &'static [Entry], samples: &[Sample<'_>; 2]) -> Option<Choice> {
-    for entry in registry.iter().filter(|e| e.transports.contains(&Transport::Tcp)) {
+fn join(registry: &'static [Entry], excluded: Excluded, samples: &[Sample<'_>; 2]) -> Option<Choice> {
+    let mut best = Best(None);
+    for entry in excluded.left(registry, Transport::Tcp) {
         for (dir, sample) in samples.iter().enumerate().filter(|(_, s)| s.joined) {
             for role in [Role::Client, Role::Server] {
                 let Some(at) = (entry.resync)(sample.bytes, role) else { continue };
                 let Some(rest) = sample.bytes.get(at..) else { continue };
                 if (entry.probe)(rest, Transport::Tcp) == Verdict::Match(role) {
                     let client = if role == Role::Client { dir } else { 1 - dir };
-                    return Some(Choice::Found { entry, client, at: Some((dir, at)) });
+                    let found = Choice::Found { entry, client, at: Some((dir, at)), certain: true };
+                    best.offer(found, entry, samples[1 - client].port);
                 }
             }
         }
     }
-    None
+    best.take()
 }
 
-/// Judges one datagram: the first entry that is certain, else the first that finds it likely.
-pub(crate) fn datagram(registry: &'static [Entry], bytes: &[u8]) -> Option<(&'static Entry, Role)> {
-    let mut likely = None;
-    for entry in registry.iter().filter(|e| e.transports.contains(&Transport::Udp)) {
-        match (entry.probe)(bytes, Transport::Udp) {
-            Verdict::Match(role) => return Some((entry, role)),
-            Verdict::Likely(role) => {
-                likely.get_or_insert((entry, role));
-            }
+/// Judges one datagram, or one message of a transport that keeps their bounds: the first entry that
+/// is certain, else the first that finds it likely; of equals the one that is served on the server's
+/// port. `ports` are the sender's and the receiver's. Says whether there was a doubt.
+pub(crate) fn datagram(
+    registry: &'static [Entry],
+    excluded: Excluded,
+    transport: Transport,
+    bytes: &[u8],
+    ports: [u16; 2],
+) -> Option<(&'static Entry, Role, bool)> {
+    let (mut sure, mut likely) = (Best(None), Best(None));
+    let server = |role: Role| if role == Role::Client { ports[1] } else { ports[0] };
+    for entry in excluded.left(registry, transport) {
+        match (entry.probe)(bytes, transport) {
+            Verdict::Match(role) => sure.offer((entry, role, true), entry, server(role)),
+            Verdict::Likely(role) => likely.offer((entry, role, false), entry, server(role)),
             Verdict::NeedMore | Verdict::No => {}
         }
     }
-    likely
+    sure.take().or_else(|| likely.take())
 }

@@ -1,7 +1,9 @@
 //! The interface that every protocol implements.
 
-use remora_model::{Call, CaptureSource, Endpoint, FlowId, Timestamp, Transport};
+use remora_model::{Call, CaptureSource, Endpoint, FlowId, Protocol, Timestamp, Transport};
 
+use crate::detect::Entry;
+use crate::seen::Seen;
 use crate::{Limits, Problem, Sink};
 
 /// Which side of the connection sent something.
@@ -39,6 +41,12 @@ pub enum Taken {
     /// whether they arrive or are missing, and then calls [`Dissector::skipped`]. `u64::MAX`
     /// means all that will ever come: the rest of the stream is of no interest.
     AndSkip(u64),
+    /// It is done with that many bytes, and what follows in *both* directions is another protocol:
+    /// TLS after `STARTTLS` or PostgreSQL's `SSLRequest`, whatever a proxy tunnels after `CONNECT`.
+    /// The engine ends this dissector and looks anew at what the streams carry. A side that has asked
+    /// for such a change must not be read on before its answer was seen: `Bytes(0)` makes the bytes
+    /// wait. Of datagrams it means nothing.
+    Handover(usize),
 }
 
 /// How a direction of a stream ended.
@@ -66,9 +74,16 @@ pub struct Context<'a> {
     pub source: CaptureSource,
     /// Budgets.
     pub limits: &'a Limits,
+    /// What is read is the plaintext of TLS.
+    pub tls: bool,
     /// Offset in the sender's stream of the first byte being shown, counted from the first byte
     /// that was captured of that stream.
     pub pos: u64,
+    /// The protocols that are looked for.
+    #[allow(dead_code, reason = "for what carries other protocols")]
+    pub(crate) registry: &'static [Entry],
+    /// What has come of the flow while this context was lent.
+    pub(crate) tally: Tally,
     pub(crate) times: Times<'a>,
     pub(crate) sink: &'a mut dyn Sink,
 }
@@ -77,6 +92,15 @@ pub struct Context<'a> {
 /// which it holds. Never empty.
 #[derive(Clone, Copy)]
 pub(crate) struct Times<'a>(pub(crate) &'a [(usize, Timestamp)]);
+
+/// What a dissector has made of what it was shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Calls reported.
+    pub(crate) calls: u32,
+    /// Times that bytes did not fit the protocol.
+    pub(crate) faults: u32,
+}
 
 impl Context<'_> {
     /// When the byte at `offset` of the shown bytes arrived; past their end, when the last did.
@@ -88,12 +112,47 @@ impl Context<'_> {
 
     /// Hands over a finished call.
     pub fn emit(&mut self, call: &Call<'_>) {
+        self.tally.calls = self.tally.calls.saturating_add(1);
         self.sink.call(call);
     }
 
     /// Counts something that could not be understood.
     pub fn problem(&mut self, problem: Problem, bytes: u64) {
+        if problem == Problem::Malformed {
+            self.tally.faults = self.tally.faults.saturating_add(1);
+        }
         self.sink.problem(problem, bytes);
+    }
+
+    /// A call of `protocol` of which nothing is known but where and when its messages were seen:
+    /// what is special about it is filled in with `Call { failed, fields, ..cx.exchange(..) }`.
+    pub(crate) fn exchange<'c>(
+        &self,
+        protocol: Protocol,
+        asked: Option<Seen>,
+        answered: Option<Seen>,
+    ) -> Call<'c> {
+        let both = asked.zip(answered);
+        Call {
+            protocol,
+            transport: self.transport,
+            flow: self.flow,
+            client: self.client,
+            server: self.server,
+            ts: asked.or(answered).unwrap_or_default().first,
+            elapsed_us: both.map(|(q, a)| a.first.micros_since(q.last).max(0)),
+            ttlb_us: both.map(|(q, a)| a.last.micros_since(q.first).max(0)),
+            request_bytes: asked.map(|s| s.bytes),
+            response_bytes: answered.map(|s| s.bytes),
+            request_pos: asked.map(|s| s.pos),
+            response_pos: answered.map(|s| s.pos),
+            failed: false,
+            client_error: false,
+            incomplete: None,
+            tls: self.tls,
+            source: self.source,
+            fields: &[],
+        }
     }
 }
 

@@ -171,6 +171,7 @@ pub struct Harness<S: Sink = Recorder> {
     transport: Transport,
     sides: [Side; 2],
     now: Timestamp,
+    handed_over: bool,
     /// Receives what the dissector finds.
     pub sink: S,
 }
@@ -191,6 +192,7 @@ impl<S: Sink> Harness<S> {
             transport,
             sides: Default::default(),
             now: Timestamp(0),
+            handed_over: false,
             sink,
         }
     }
@@ -213,7 +215,10 @@ impl<S: Sink> Harness<S> {
 
     /// `role` sends `bytes`: the next part of its stream, or one datagram.
     pub fn send(&mut self, role: Role, mut bytes: &[u8]) -> &mut Self {
-        if self.transport == Transport::Udp {
+        if self.handed_over {
+            return self;
+        }
+        if self.transport != Transport::Tcp {
             let now = self.now;
             let pos = self.sides[role.index()].pos;
             self.call(pos, &[(0, now)], |d, cx| {
@@ -256,6 +261,11 @@ impl<S: Sink> Harness<S> {
                 side.skip = Some((n, 0));
                 waiting.clear();
                 times.clear();
+            }
+            Taken::Handover(n) => {
+                assert!(n <= waiting.len(), "took {n} of {} bytes", waiting.len());
+                self.handed_over = true;
+                return self;
             }
         }
         side.waiting = waiting;
@@ -308,6 +318,12 @@ impl<S: Sink> Harness<S> {
         self
     }
 
+    /// True once the dissector has said that what follows is another protocol. What is sent after
+    /// that is ignored.
+    pub fn handed_over(&self) -> bool {
+        self.handed_over
+    }
+
     /// The dissector, to ask it for its state.
     pub fn dissector(&self) -> &dyn Dissector {
         self.dissector.as_ref()
@@ -350,6 +366,9 @@ impl<S: Sink> Harness<S> {
             client: Endpoint { ip: address(1), port: 40_000 },
             server: Endpoint { ip: address(2), port: 80 },
             source: CaptureSource::File,
+            tls: false,
+            registry: crate::detect::REGISTRY,
+            tally: Default::default(),
             limits: &self.limits,
             pos,
             times: Times(times),

@@ -14,6 +14,7 @@ pub mod detect;
 pub mod dissector;
 pub mod dns;
 pub mod engine;
+mod fields;
 pub mod file;
 mod grpc;
 pub mod harness;

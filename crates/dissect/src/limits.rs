@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use remora_model::Protocol;
+
 /// Bounds for one engine. An agent has one engine per shard and divides the totals among them.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -38,6 +40,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How often a changing flow writes a row.
     pub flow_interval: Duration,
+    /// Ports whose protocol is known: what is sent to and from them is not judged by content.
+    pub pins: Vec<(u16, Protocol)>,
 }
 
 impl Default for Limits {
@@ -59,6 +63,7 @@ impl Default for Limits {
             response_wait: Duration::from_secs(10),
             idle: Duration::from_secs(300),
             flow_interval: Duration::from_secs(5),
+            pins: Vec::new(),
         }
     }
 }

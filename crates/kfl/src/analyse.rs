@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use remora_model::{FieldType, Protocol, Timestamp, field};
+use remora_model::{Protocol, Timestamp, field};
 
 use crate::check::Conjunct;
 use crate::{CompareOp, Diagnostic, Expr, Literal, TimeRange};
@@ -60,12 +60,7 @@ fn answers(expr: &Expr, protocol: Protocol) -> Answers {
         Expr::And(all) => Answers::all(all.iter().map(|e| answers(e, protocol))),
         Expr::Or(all) => Answers::all(all.iter().map(|e| answers(e, protocol).not())).not(),
         Expr::Not(e) => answers(e, protocol).not(),
-        Expr::Field(id)
-            if id.def().ty == FieldType::Bool
-                && let Some(flag) = Protocol::from_name(id.def().name) =>
-        {
-            Answers::exactly(protocol.is(flag))
-        }
+        Expr::Field(id) if let Some(flag) = id.def().flag_of() => Answers::exactly(protocol.is(flag)),
         Expr::Compare { op: op @ (CompareOp::Eq | CompareOp::Ne), left, right }
             if **left == Expr::Field(field::PROTOCOL)
                 && let Expr::Literal(Literal::Text(name)) = &**right =>

@@ -13,7 +13,8 @@ use arrow::error::ArrowError;
 use self::column::Column;
 use crate::field::{self, CATALOGUE};
 use crate::{
-    Call, CallId, CoverageRow, Endpoint, FieldId, FlowRow, Protocol, Table, Timestamp, ValueRef, schema,
+    Call, CallId, CaptureSource, CoverageRow, Endpoint, FieldId, FlowRow, Protocol, Table, Timestamp,
+    ValueRef, schema,
 };
 
 /// What is known of the owner of one side of a connection. Absent where the side is not on this
@@ -100,6 +101,7 @@ impl BatchSet {
         b.int_opt(field::TTLB, call.ttlb_us);
         b.set(field::FAILED, ValueRef::Bool(call.failed));
         b.set(field::CLIENT_ERROR, ValueRef::Bool(call.client_error));
+        b.set(field::TLS, ValueRef::Bool(call.tls || call.source == CaptureSource::EbpfTls));
         if let Some(why) = call.incomplete {
             b.name(field::INCOMPLETE, why.name());
         }

@@ -111,6 +111,8 @@ pub struct Call<'a> {
     pub client_error: bool,
     /// Why it is not whole, if it is not.
     pub incomplete: Option<Incomplete>,
+    /// It travelled in TLS, and this is its plaintext.
+    pub tls: bool,
     /// Where the bytes came from.
     pub source: CaptureSource,
     /// The protocol's own fields, each at most once, in any order. Absent fields are left out.

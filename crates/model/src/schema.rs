@@ -19,7 +19,7 @@ pub const COVERAGE_COLUMNS: [&str; 7] =
 /// Arrow type of a stored field; `None` for a derived one.
 pub fn data_type(def: &FieldDef) -> Option<DataType> {
     let ty = match (def.storage, def.ty) {
-        (Storage::Derived, _) => return None,
+        (Storage::Derived(_), _) => return None,
         (Storage::Late, _) => DataType::Binary,
         (Storage::Repeating, _) => dictionary(),
         (Storage::Stored, FieldType::Bool) => DataType::Boolean,

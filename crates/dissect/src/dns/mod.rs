@@ -37,6 +37,7 @@ use crate::detect::Entry;
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Dns,
     transports: &[Transport::Udp, Transport::Tcp],
+    ports: &[53, 5353],
     probe: detect::probe,
     resync: detect::resync,
     start: |_, transport| Box::new(pairing::Dns::new(transport)),

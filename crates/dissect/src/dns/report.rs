@@ -1,11 +1,12 @@
 //! From messages to a call.
 
-use remora_model::{Call, FieldId, Incomplete, Protocol, ValueRef, field};
+use remora_model::{Call, Incomplete, Protocol, ValueRef, field};
 
 use super::{
     message::{Message, flag},
     types,
 };
+use crate::fields::Fields;
 use crate::{Context, Role, seen::Seen};
 
 /// Values of all lists together that fit on the stack.
@@ -61,7 +62,7 @@ pub(super) fn emit(
     let (answer_types, rest) = rest.split_at(answers);
     let (answer_ttls, flags) = rest.split_at(answers);
 
-    let mut fields = Fields::default();
+    let mut fields = Fields::<16>::default();
     if questions > 0 {
         fields.add(field::DNS_QUESTIONS, ValueRef::List(question_names));
         fields.add(field::DNS_QUESTION_TYPES, ValueRef::List(question_types));
@@ -88,51 +89,15 @@ pub(super) fn emit(
         Role::Server => (cx.server, cx.client),
     };
     let (asked, answered) = (query.map(|q| q.1), response.map(|r| r.1));
-    let both = asked.zip(answered);
     let ts = asked.or(answered).unwrap_or_default().first;
     let call = Call {
-        protocol: Protocol::Dns,
-        transport: cx.transport,
-        flow: cx.flow,
         client,
         server,
         ts,
-        elapsed_us: both.map(|(q, r)| r.first.micros_since(q.last).max(0)),
-        ttlb_us: both.map(|(q, r)| r.last.micros_since(q.first).max(0)),
-        request_bytes: asked.map(|s| s.bytes),
-        response_bytes: answered.map(|s| s.bytes),
-        request_pos: asked.map(|s| s.pos),
-        response_pos: answered.map(|s| s.pos),
         failed: answer.is_some_and(|m| m.rcode != 0),
-        client_error: false,
         incomplete,
-        source: cx.source,
         fields: fields.as_slice(),
+        ..cx.exchange(Protocol::Dns, asked, answered)
     };
     cx.emit(&call);
-}
-
-/// A call's fields, on the stack.
-struct Fields<'a> {
-    list: [(FieldId, ValueRef<'a>); 16],
-    len: usize,
-}
-
-impl Default for Fields<'_> {
-    fn default() -> Self {
-        Self { list: [(field::DNS_ID, ValueRef::Int(0)); 16], len: 0 }
-    }
-}
-
-impl<'a> Fields<'a> {
-    fn add(&mut self, id: FieldId, value: ValueRef<'a>) {
-        if let Some(slot) = self.list.get_mut(self.len) {
-            *slot = (id, value);
-            self.len += 1;
-        }
-    }
-
-    fn as_slice(&self) -> &[(FieldId, ValueRef<'a>)] {
-        self.list.get(..self.len).unwrap_or_default()
-    }
 }

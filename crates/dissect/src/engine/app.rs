@@ -1,11 +1,11 @@
 //! The application side of a flow: detection first, then its dissector.
 
-use remora_model::{Timestamp, Transport};
+use remora_model::{Protocol, Timestamp, Transport};
 
 use super::env::{Env, count};
 use super::stream::Stream;
-use crate::detect::{self, Choice, Entry, Sample};
-use crate::dissector::Times;
+use crate::detect::{self, Choice, Entry, Excluded, Sample};
+use crate::dissector::{Tally, Times};
 use crate::{Context, Dissector, Ending, Problem, Role, Taken};
 
 /// Datagrams that are looked at before a flow's protocol counts as unknown.
@@ -14,6 +14,14 @@ const DATAGRAM_TRIES: u8 = 8;
 /// Bytes of a connection joined in the middle that are looked at before its protocol counts as
 /// unknown, in units of `Limits::detect_bytes`.
 const JOIN_TRIES: u64 = 16;
+
+/// Times that bytes may not fit a protocol, before a call was found, until the guess counts as
+/// wrong: at once where there was a doubt.
+const FAULTS_IN_DOUBT: u32 = 1;
+const FAULTS_WHEN_CERTAIN: u32 = 3;
+
+/// Changes of the protocol in one flow, after which nobody reads on.
+const MAX_CHANGES: u8 = 8;
 
 /// Where a flow stands.
 enum State {
@@ -30,6 +38,21 @@ struct Active {
     dissector: Box<dyn Dissector>,
     /// The direction in which the client sends.
     client: usize,
+    /// What has come of it so far.
+    tally: Tally,
+    /// Faults that are too many before the first call.
+    too_many: u32,
+}
+
+/// What becomes of a flow after its dissector has looked at bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It reads on.
+    On,
+    /// What follows is another protocol.
+    Handover,
+    /// It was the wrong one.
+    Wrong,
 }
 
 impl Active {
@@ -45,10 +68,21 @@ impl Active {
             server: env.ends[1 - self.client],
             source: env.source,
             limits: env.limits,
+            tls: env.tls,
             pos,
+            registry: env.registry,
+            tally: Tally::default(),
             times,
             sink: &mut *env.sink,
         }
+    }
+
+    /// Adds what has come of the bytes just shown, and says whether the guess was right.
+    fn judge(&mut self, tally: Tally) -> Next {
+        self.tally.calls = self.tally.calls.saturating_add(tally.calls);
+        self.tally.faults = self.tally.faults.saturating_add(tally.faults);
+        let wrong = self.tally.calls == 0 && self.tally.faults >= self.too_many;
+        if wrong { Next::Wrong } else { Next::On }
     }
 }
 
@@ -61,11 +95,22 @@ pub(super) struct App {
     /// The protocol that was found, and the direction in which its client sends. Outlives the
     /// dissector.
     found: Option<(&'static str, usize)>,
+    /// Protocols that it has turned out not to be.
+    excluded: Excluded,
+    /// How often its protocol has changed.
+    changes: u8,
 }
 
 impl App {
     pub(super) fn new() -> Self {
-        Self { state: State::Detecting(0), streams: Default::default(), opener: None, found: None }
+        Self {
+            state: State::Detecting(0),
+            streams: Default::default(),
+            opener: None,
+            found: None,
+            excluded: Excluded::default(),
+            changes: 0,
+        }
     }
 
     /// The direction in which the client sends, once a protocol has said so.
@@ -128,7 +173,53 @@ impl App {
                 stream.push(bytes);
                 self.detect(false, env);
             }
-            State::Active(active) => feed(active, stream, dir, bytes, env),
+            State::Active(active) => {
+                let next = feed(active, stream, dir, bytes, env);
+                self.go(next, env);
+            }
+        }
+    }
+
+    /// Does what a dissector's look at bytes demands.
+    fn go(&mut self, next: Next, env: &mut Env<'_>) {
+        match next {
+            Next::On => return,
+            Next::Handover => {
+                if let State::Active(active) = &mut self.state {
+                    // The client's side first: what the server's end reports may answer it.
+                    for dir in [active.client, 1 - active.client] {
+                        let times = [(0, self.streams[dir].newest)];
+                        let role = active.role(dir);
+                        let mut cx = active.context(env, self.streams[dir].pos, Times(&times));
+                        active.dissector.end(role, &[], Ending::Closed, &mut cx);
+                    }
+                }
+                self.excluded = Excluded::default();
+            }
+            Next::Wrong => {
+                if let State::Active(active) = &self.state {
+                    self.excluded.insert(env.registry, active.entry);
+                }
+                self.found = None;
+            }
+        }
+        for stream in &mut self.streams {
+            // What a wrong guess has taken is gone.
+            stream.joined = next == Next::Wrong && (stream.joined || stream.pos > 0);
+            stream.skip = 0;
+            stream.lost = None;
+        }
+        self.changes += 1;
+        if self.changes > MAX_CHANGES {
+            return self.give_up(env);
+        }
+        self.state = State::Detecting(0);
+        self.detect(false, env);
+        if self.streams.iter().all(|s| s.ended.is_some()) && matches!(self.state, State::Detecting(_)) {
+            self.detect(true, env);
+            if matches!(self.state, State::Detecting(_)) {
+                self.give_up(env);
+            }
         }
     }
 
@@ -202,10 +293,19 @@ impl App {
         self.streams[dir].arrived(ts);
         if let State::Detecting(tries) = &mut self.state {
             let sample = &bytes[..bytes.len().min(env.limits.detect_bytes)];
-            match detect::datagram(env.registry, sample) {
-                Some((entry, role)) => {
+            let found = match pinned(env) {
+                Some((entry, client)) => {
+                    Some((entry, if client == dir { Role::Client } else { Role::Server }, true))
+                }
+                None => {
+                    let ports = [env.ends[dir].port, env.ends[1 - dir].port];
+                    detect::datagram(env.registry, self.excluded, env.transport, sample, ports)
+                }
+            };
+            match found {
+                Some((entry, role, certain)) => {
                     let client = if role == Role::Client { dir } else { 1 - dir };
-                    self.start(entry, client, env);
+                    self.start(entry, client, certain, env);
                 }
                 None => {
                     *tries += 1;
@@ -224,6 +324,13 @@ impl App {
             let role = active.role(dir);
             let mut cx = active.context(env, stream.pos, Times(&times));
             active.dissector.data(role, bytes, &mut cx);
+            let tally = cx.tally;
+            if active.judge(tally) == Next::Wrong {
+                self.excluded.insert(env.registry, active.entry);
+                self.found = None;
+                self.changes += 1;
+                self.state = if self.changes > MAX_CHANGES { State::Opaque } else { State::Detecting(0) };
+            }
         }
         stream.pos += bytes.len() as u64;
     }
@@ -273,6 +380,9 @@ impl App {
     }
 
     fn choose(&self, last: bool, env: &Env<'_>) -> Choice {
+        if let Some((entry, client)) = pinned(env) {
+            return Choice::Found { entry, client, at: None, certain: true };
+        }
         let limit = env.limits.detect_bytes.max(1);
         let samples = [0, 1].map(|dir| {
             let s = &self.streams[dir];
@@ -280,9 +390,10 @@ impl App {
                 bytes: &s.rest()[..s.rest().len().min(limit)],
                 joined: s.joined,
                 full: s.rest().len() >= limit,
+                port: env.ends[dir].port,
             }
         });
-        detect::stream(env.registry, &samples, self.opener, last)
+        detect::stream(env.registry, self.excluded, &samples, self.opener, last)
     }
 
     fn apply(&mut self, choice: Choice, env: &mut Env<'_>) {
@@ -301,7 +412,7 @@ impl App {
                     self.give_up(env);
                 }
             }
-            Choice::Found { entry, client, at } => {
+            Choice::Found { entry, client, at, certain } => {
                 if let Some((dir, offset)) = at {
                     self.streams[dir].joined = false;
                     let passed = self.streams[dir].pos + offset as u64;
@@ -310,16 +421,22 @@ impl App {
                     }
                     self.streams[dir].take(offset);
                 }
-                self.start(entry, client, env);
+                self.start(entry, client, certain, env);
             }
         }
     }
 
     /// Begins to dissect, with what has arrived so far.
-    fn start(&mut self, entry: &'static Entry, client: usize, env: &mut Env<'_>) {
+    fn start(&mut self, entry: &'static Entry, client: usize, certain: bool, env: &mut Env<'_>) {
         let dissector = (entry.start)(env.limits, env.transport);
         self.found = Some((entry.protocol.name(), client));
-        let mut active = Active { entry, dissector, client };
+        let too_many = match (pinned(env), certain) {
+            (Some(_), _) => u32::MAX,
+            (None, true) => FAULTS_WHEN_CERTAIN,
+            (None, false) => FAULTS_IN_DOUBT,
+        };
+        let mut active = Active { entry, dissector, client, tally: Tally::default(), too_many };
+        let mut next = Next::On;
         if env.transport == Transport::Tcp {
             // In the order in which they began to speak.
             let [a, b] = [&self.streams[client], &self.streams[1 - client]];
@@ -330,7 +447,10 @@ impl App {
                     stream.lost = Some(0);
                 }
                 if !stream.is_empty() {
-                    show(&mut active, stream, dir, env);
+                    next = show(&mut active, stream, dir, env);
+                }
+                if next != Next::On {
+                    break;
                 }
                 if let Some(how) = stream.ended {
                     finish(&mut active, stream, dir, how, env);
@@ -338,15 +458,29 @@ impl App {
             }
         }
         self.state = State::Active(active);
+        self.go(next, env);
     }
 }
 
+/// The protocol that a setting gives to one of the flow's ports, and the direction in which its
+/// client sends.
+fn pinned(env: &Env<'_>) -> Option<(&'static Entry, usize)> {
+    env.limits.pins.iter().find_map(|(port, protocol)| {
+        let server = env.ends.iter().position(|end| end.port == *port)?;
+        Some((entry_of(env.registry, *protocol, env.transport)?, 1 - server))
+    })
+}
+
+fn entry_of(registry: &'static [Entry], protocol: Protocol, transport: Transport) -> Option<&'static Entry> {
+    registry.iter().find(|e| protocol.is(e.protocol) && e.transports.contains(&transport))
+}
+
 /// The next bytes for a dissector.
-fn feed(active: &mut Active, stream: &mut Stream, dir: usize, bytes: &[u8], env: &mut Env<'_>) {
+fn feed(active: &mut Active, stream: &mut Stream, dir: usize, bytes: &[u8], env: &mut Env<'_>) -> Next {
     let skipped = skip(active, stream, dir, bytes.len() as u64, false, env);
     let bytes = &bytes[usize::try_from(skipped).unwrap_or(bytes.len())..];
     if bytes.is_empty() {
-        return;
+        return Next::On;
     }
     if stream.lost.is_some() || !stream.is_empty() {
         stream.push(bytes);
@@ -356,7 +490,13 @@ fn feed(active: &mut Active, stream: &mut Stream, dir: usize, bytes: &[u8], env:
     let times = [(0, stream.newest)];
     let role = active.role(dir);
     let mut cx = active.context(env, stream.pos, Times(&times));
-    match active.dissector.data(role, bytes, &mut cx) {
+    let taken = active.dissector.data(role, bytes, &mut cx);
+    let tally = cx.tally;
+    if active.judge(tally) == Next::Wrong {
+        stream.push(bytes);
+        return Next::Wrong;
+    }
+    match taken {
         Taken::Bytes(n) => {
             let n = n.min(bytes.len());
             stream.pos += n as u64;
@@ -369,17 +509,29 @@ fn feed(active: &mut Active, stream: &mut Stream, dir: usize, bytes: &[u8], env:
             stream.pos += bytes.len() as u64;
             begin_skip(active, stream, dir, n, env);
         }
+        Taken::Handover(n) => {
+            let n = n.min(bytes.len());
+            stream.pos += n as u64;
+            stream.push(&bytes[n..]);
+            return Next::Handover;
+        }
     }
+    Next::On
 }
 
 /// Shows a dissector what waits.
-fn show(active: &mut Active, stream: &mut Stream, dir: usize, env: &mut Env<'_>) {
+fn show(active: &mut Active, stream: &mut Stream, dir: usize, env: &mut Env<'_>) -> Next {
     if stream.lost.is_some() && !resync(active, stream, dir, env) {
-        return;
+        return Next::On;
     }
     let role = active.role(dir);
     let mut cx = active.context(env, stream.pos, stream.times());
-    match active.dissector.data(role, stream.rest(), &mut cx) {
+    let taken = active.dissector.data(role, stream.rest(), &mut cx);
+    let tally = cx.tally;
+    if active.judge(tally) == Next::Wrong {
+        return Next::Wrong;
+    }
+    match taken {
         Taken::Bytes(n) => {
             stream.take(n);
             bound(active, stream, dir, env);
@@ -388,7 +540,12 @@ fn show(active: &mut Active, stream: &mut Stream, dir: usize, env: &mut Env<'_>)
             stream.clear();
             begin_skip(active, stream, dir, n, env);
         }
+        Taken::Handover(n) => {
+            stream.take(n);
+            return Next::Handover;
+        }
     }
+    Next::On
 }
 
 /// Gives up on a message that is too large to wait for.

@@ -12,6 +12,8 @@ pub(super) struct Env<'a> {
     pub(super) ends: [Endpoint; 2],
     pub(super) source: CaptureSource,
     pub(super) limits: &'a Limits,
+    /// What is read is the plaintext of TLS.
+    pub(super) tls: bool,
     pub(super) registry: &'static [Entry],
     pub(super) sink: &'a mut dyn Sink,
     /// The flow's count of bytes that were never captured.

@@ -119,6 +119,7 @@ macro_rules! feed {
                 ends: $flow.ends,
                 source: $lent.source,
                 limits: $lent.limits,
+                tls: false,
                 registry: $lent.registry,
                 sink: &mut *$lent.sink,
                 missing: &mut $flow.missing,
@@ -181,7 +182,7 @@ impl Flow {
     pub(super) fn queue(&self) -> Queue {
         match (self.closed, self.transport) {
             (Some(_), _) => Queue::Closed,
-            (None, Transport::Udp) => Queue::Datagrams,
+            (None, Transport::Udp | Transport::Icmp | Transport::Sctp) => Queue::Datagrams,
             (None, Transport::Tcp) if self.has_payload => Queue::Streams,
             (None, Transport::Tcp) => Queue::Embryonic,
         }

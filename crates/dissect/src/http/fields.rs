@@ -284,6 +284,7 @@ pub(crate) fn report(
             .or(request.and_then(|m| m.incomplete))
             .or(response.and_then(|m| m.incomplete))
             .or(why),
+        tls: cx.tls,
         source: cx.source,
         fields: fields.as_slice(),
     });

@@ -39,6 +39,7 @@ use crate::{Context, Dissector, Ending, Limits, Problem, Role, Taken};
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Http,
     transports: &[Transport::Tcp],
+    ports: &[80, 8080, 8000, 3000],
     probe: probe::probe,
     resync: |bytes, role| start::find(role, bytes),
     start: |_, _| Box::new(Http::default()),

@@ -31,6 +31,7 @@ use crate::{Context, Dissector, Ending, Problem, Role, Taken};
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Http,
     transports: &[Transport::Tcp],
+    ports: &[50051],
     probe: |bytes, _| sync::probe(bytes),
     resync: |bytes, role| Some(sync::enter(role, bytes)),
     start: |_, _| Box::new(Http2::default()),

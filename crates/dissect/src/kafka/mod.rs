@@ -43,6 +43,7 @@ use crate::detect::Entry;
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Kafka,
     transports: &[Transport::Tcp],
+    ports: &[9092],
     probe: detect::probe,
     resync: detect::resync,
     start: |_, _| Box::new(connection::Kafka::new()),

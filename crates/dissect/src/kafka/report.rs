@@ -1,11 +1,12 @@
 //! From messages to a call.
 
-use remora_model::{Call, FieldId, Incomplete, Protocol, ValueRef, field};
+use remora_model::{Call, Incomplete, Protocol, ValueRef, field};
 
 use super::header::RequestHeader;
 use super::message::Message;
 use super::names::Names;
 use super::{api, error};
+use crate::fields::Fields;
 use crate::{Context, seen::Seen};
 
 /// Values of all lists together that fit on the stack.
@@ -82,7 +83,7 @@ pub(super) fn emit(
     let (partitions, rest) = rest.split_at(counts[1]);
     let keys = rest.get(..counts[2]).unwrap_or_default();
 
-    let mut fields = Fields::default();
+    let mut fields = Fields::<24>::default();
     fields.add(field::KAFKA_REQUEST, ValueRef::Bool(request.is_some()));
     fields.add(field::KAFKA_RESPONSE, ValueRef::Bool(response.is_some()));
     if let Some(r) = request {
@@ -127,68 +128,11 @@ pub(super) fn emit(
     fields.text(field::KAFKA_RESPONSE_BODY, answer.filter(|m| shown(m)).map(|m| m.content.json.text()));
 
     let (asked, answered) = (request.map(|r| r.seen), response.map(|r| r.seen));
-    let both = asked.zip(answered);
     let call = Call {
-        protocol: Protocol::Kafka,
-        transport: cx.transport,
-        flow: cx.flow,
-        client: cx.client,
-        server: cx.server,
-        ts: asked.or(answered).unwrap_or_default().first,
-        elapsed_us: both.map(|(q, r)| r.first.micros_since(q.last).max(0)),
-        ttlb_us: both.map(|(q, r)| r.last.micros_since(q.first).max(0)),
-        request_bytes: asked.map(|s| s.bytes),
-        response_bytes: answered.map(|s| s.bytes),
-        request_pos: asked.map(|s| s.pos),
-        response_pos: answered.map(|s| s.pos),
         failed: code.is_some_and(|c| c != 0),
-        client_error: false,
         incomplete,
-        source: cx.source,
         fields: fields.as_slice(),
+        ..cx.exchange(Protocol::Kafka, asked, answered)
     };
     cx.emit(&call);
-}
-
-/// A call's fields, on the stack.
-struct Fields<'a> {
-    list: [(FieldId, ValueRef<'a>); 24],
-    len: usize,
-}
-
-impl Default for Fields<'_> {
-    fn default() -> Self {
-        Self { list: [(field::KAFKA_API_KEY, ValueRef::Int(0)); 24], len: 0 }
-    }
-}
-
-impl<'a> Fields<'a> {
-    fn add(&mut self, id: FieldId, value: ValueRef<'a>) {
-        if let Some(slot) = self.list.get_mut(self.len) {
-            *slot = (id, value);
-            self.len += 1;
-        }
-    }
-
-    fn text(&mut self, id: FieldId, text: Option<&'a [u8]>) {
-        if let Some(text) = text {
-            self.add(id, ValueRef::Text(text));
-        }
-    }
-
-    fn int(&mut self, id: FieldId, n: Option<i64>) {
-        if let Some(n) = n {
-            self.add(id, ValueRef::Int(n));
-        }
-    }
-
-    fn list(&mut self, id: FieldId, list: &'a [&'a [u8]]) {
-        if !list.is_empty() {
-            self.add(id, ValueRef::List(list));
-        }
-    }
-
-    fn as_slice(&self) -> &[(FieldId, ValueRef<'a>)] {
-        self.list.get(..self.len).unwrap_or_default()
-    }
 }

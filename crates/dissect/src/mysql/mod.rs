@@ -39,6 +39,7 @@ use crate::detect::Entry;
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Mysql,
     transports: &[Transport::Tcp],
+    ports: &[3306],
     probe: detect::probe,
     resync: detect::resync,
     start: |_, _| Box::new(connection::Mysql::new()),

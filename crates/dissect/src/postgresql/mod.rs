@@ -36,6 +36,7 @@ use crate::detect::Entry;
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Postgresql,
     transports: &[Transport::Tcp],
+    ports: &[5432],
     probe: detect::probe,
     resync: detect::resync,
     start: |_, _| Box::new(connection::Postgresql::new()),

@@ -33,6 +33,7 @@ use crate::detect::Entry;
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Redis,
     transports: &[Transport::Tcp],
+    ports: &[6379, 6380],
     probe: detect::probe,
     resync: detect::resync,
     start: |_, _| Box::new(pairing::Redis::new()),

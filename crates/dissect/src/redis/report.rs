@@ -44,26 +44,11 @@ pub(super) fn emit(
         len += 1;
     }
 
-    let (asked, answered) = (request.map(|r| r.1), answer.map(|a| a.seen));
-    let both = asked.zip(answered);
     let call = Call {
-        protocol: Protocol::Redis,
-        transport: cx.transport,
-        flow: cx.flow,
-        client: cx.client,
-        server: cx.server,
-        ts: asked.or(answered).unwrap_or_default().first,
-        elapsed_us: both.map(|(q, a)| a.first.micros_since(q.last).max(0)),
-        ttlb_us: both.map(|(q, a)| a.last.micros_since(q.first).max(0)),
-        request_bytes: asked.map(|s| s.bytes),
-        response_bytes: answered.map(|s| s.bytes),
-        request_pos: asked.map(|s| s.pos),
-        response_pos: answered.map(|s| s.pos),
         failed: answer.is_some_and(|a| a.error.is_some()),
-        client_error: false,
         incomplete,
-        source: cx.source,
         fields: fields.get(..len).unwrap_or_default(),
+        ..cx.exchange(Protocol::Redis, request.map(|r| r.1), answer.map(|a| a.seen))
     };
     cx.emit(&call);
 }

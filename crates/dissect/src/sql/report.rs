@@ -30,25 +30,11 @@ impl Report {
             *slot = present;
             len += 1;
         }
-        let both = self.request.zip(self.answer);
         cx.emit(&Call {
-            protocol: self.protocol,
-            transport: cx.transport,
-            flow: cx.flow,
-            client: cx.client,
-            server: cx.server,
-            ts: self.request.or(self.answer).unwrap_or_default().first,
-            elapsed_us: both.map(|(q, a)| a.first.micros_since(q.last).max(0)),
-            ttlb_us: both.map(|(q, a)| a.last.micros_since(q.first).max(0)),
-            request_bytes: self.request.map(|s| s.bytes),
-            response_bytes: self.answer.map(|s| s.bytes),
-            request_pos: self.request.map(|s| s.pos),
-            response_pos: self.answer.map(|s| s.pos),
             failed: self.failed,
-            client_error: false,
             incomplete: self.why,
-            source: cx.source,
             fields: fields.get(..len).unwrap_or_default(),
+            ..cx.exchange(self.protocol, self.request, self.answer)
         });
     }
 }

@@ -144,6 +144,7 @@ fn start(_: &Limits, _: Transport) -> Box<dyn Dissector> {
 pub static TAPE: &[Entry] = &[Entry {
     protocol: Protocol::Http,
     transports: &[Transport::Tcp, Transport::Udp],
+    ports: &[],
     probe,
     resync,
     start,

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use remora_model::{FieldId, Protocol, Transport, field};
+use remora_model::field::{self, Case};
+use remora_model::{FieldId, Protocol, Transport};
 
 use super::Checker;
 use crate::print::brief_text;
@@ -28,7 +29,7 @@ fn rule(id: FieldId) -> Option<Rule> {
         field::PROTOCOL | field::CONN_L7_DETECTED => {
             Rule::Names(Protocol::ALL.iter().map(|p| p.name()).collect())
         }
-        field::TRANSPORT => Rule::Names([Transport::Tcp, Transport::Udp].map(Transport::name).to_vec()),
+        field::TRANSPORT => Rule::Names(Transport::ALL.iter().map(|t| t.name()).collect()),
         field::CAPTURE_SOURCE => Rule::Names(
             [Source::Ebpf, Source::EbpfTls, Source::AfPacket, Source::File].map(|s| s.name()).to_vec(),
         ),
@@ -51,23 +52,13 @@ fn rule(id: FieldId) -> Option<Rule> {
             .map(|i| i.name())
             .to_vec(),
         ),
-        field::CAPTURE_BACKEND
-        | field::DNS_FLAGS
-        | field::REDIS_REPLY_TYPE
-        | field::GRPC_KIND
-        | field::GRPC_ENCODING
-        | field::KAFKA_COMPRESSION => Rule::Lower,
-        field::DNS_OPCODE
-        | field::DNS_RCODE
-        | field::DNS_QUESTION_TYPES
-        | field::DNS_ANSWER_TYPES
-        | field::GRPC_STATUS_NAME
-        | field::HTTP2_ERROR
-        | field::KAFKA_API_KEY_NAME
-        | field::KAFKA_ERROR => Rule::Upper,
         field::METHOD => Rule::UsuallyUpper,
         field::SRC_IP | field::DST_IP => Rule::Address,
-        _ => return None,
+        id => match id.def().case {
+            Case::Lower => Rule::Lower,
+            Case::Upper => Rule::Upper,
+            Case::Any => return None,
+        },
     })
 }
 

@@ -66,24 +66,10 @@ const CASELESS: &[FieldId] = &[
     field::PROTOCOL,
     field::TRANSPORT,
     field::CAPTURE_SOURCE,
-    field::CAPTURE_BACKEND,
     field::INCOMPLETE,
     field::CONN_STATE,
     field::CLOSE_REASON,
     field::CONN_L7_DETECTED,
-    field::DNS_FLAGS,
-    field::DNS_OPCODE,
-    field::DNS_RCODE,
-    field::DNS_QUESTION_TYPES,
-    field::DNS_ANSWER_TYPES,
-    field::REDIS_REPLY_TYPE,
-    field::GRPC_KIND,
-    field::GRPC_ENCODING,
-    field::GRPC_STATUS_NAME,
-    field::HTTP2_ERROR,
-    field::KAFKA_API_KEY_NAME,
-    field::KAFKA_COMPRESSION,
-    field::KAFKA_ERROR,
     field::SRC_IP,
     field::DST_IP,
 ];
@@ -281,13 +267,12 @@ pub(crate) fn row(random: &mut Random, target: Target, absent: usize) -> (Protoc
             Target::Flows => def.in_flows(),
         };
         // What a row is made of is never absent.
-        let certain =
-            [field::PROTOCOL, field::TS].contains(&def.id) || Protocol::from_name(def.name).is_some();
+        let certain = [field::PROTOCOL, field::TS].contains(&def.id) || def.flag_of().is_some();
         if !here || (absent > 0 && !certain && random.one_in(absent)) {
             continue;
         }
         let value = match def.ty {
-            FieldType::Bool => match Protocol::from_name(def.name) {
+            FieldType::Bool => match def.flag_of() {
                 Some(p) => Value::Bool(protocol.is(p)),
                 None => Value::Bool(random.one_in(2)),
             },

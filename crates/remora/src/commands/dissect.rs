@@ -288,7 +288,7 @@ fn columns(args: &DissectArgs) -> Vec<String> {
     }
     if args.full {
         let has = |d: &remora_model::FieldDef| if args.flows { d.in_flows() } else { d.in_calls() };
-        let stored = field::CATALOGUE.iter().filter(|d| has(d) && d.storage != Storage::Derived);
+        let stored = field::CATALOGUE.iter().filter(|d| has(d) && d.storage.is_column());
         return stored.map(|d| d.name.to_owned()).collect();
     }
     const CALLS: &[FieldId] = &[

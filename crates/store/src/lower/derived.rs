@@ -1,8 +1,12 @@
 //! How derived fields come from columns.
 
-use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::{Expr, lit, when};
-use remora_model::{CaptureSource, FieldId, Protocol, Transport, field as f};
+use arrow::datatypes::DataType;
+use datafusion::functions::core::expr_fn::{coalesce, nullif};
+use datafusion::functions::string::expr_fn::concat_ws;
+use datafusion::functions::unicode::expr_fn::left;
+use datafusion::logical_expr::{Case, Expr, cast, lit, when};
+use remora_model::field::{self as f, Rule};
+use remora_model::{CaptureSource, FieldId, FieldType, Protocol, Storage, Transport};
 
 use super::column;
 use crate::function::Op;
@@ -10,12 +14,21 @@ use crate::function::Op;
 /// Bytes that frame a DNS message over TCP (RFC 1035 section 4.2.2).
 const DNS_TCP_LENGTH: i64 = 2;
 
+/// Characters that a summary has at most: a line is to be read, and the fields have all of it.
+const SUMMARY_CHARS: i64 = 256;
+
 /// The rule of a derived field; `None` for a field that has none.
 pub(super) fn derived(id: FieldId) -> Option<Expr> {
     let either = |a, b| coalesce(vec![column(a), column(b)]);
-    let protocol = |p: Protocol| column(f::PROTOCOL).eq(lit(p.name()));
     let transport = |t: Transport| column(f::TRANSPORT).eq(lit(t.name()));
+    if let Storage::Derived(rule) = id.def().storage
+        && rule != Rule::Own
+    {
+        return by_rule(rule);
+    }
     Some(match id {
+        f::SUMMARY => summary()?,
+        f::OUTCOME => outcome()?,
         f::TIMESTAMP => column(f::TS),
         f::CONN_ID => column(f::FLOW_ID),
         f::PROCESS_NAME | f::LOCAL_PROCESS_NAME => either(f::DST_PROCESS, f::SRC_PROCESS),
@@ -29,42 +42,73 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
         )
         .otherwise(column(f::CAPTURE_SOURCE))
         .ok()?,
-        f::TLS => column(f::CAPTURE_SOURCE).eq(lit(CaptureSource::EbpfTls.name())),
-        f::HTTP => protocol(Protocol::Http).or(protocol(Protocol::Grpc)),
-        f::DNS => protocol(Protocol::Dns),
-        f::REDIS => protocol(Protocol::Redis),
-        f::GRPC => protocol(Protocol::Grpc),
-        f::KAFKA => protocol(Protocol::Kafka),
-        f::MYSQL => protocol(Protocol::Mysql),
-        f::POSTGRESQL => protocol(Protocol::Postgresql),
         f::TCP => transport(Transport::Tcp),
         f::UDP => transport(Transport::Udp),
+        f::SCTP => transport(Transport::Sctp),
+
         f::QUERY_STRING => Op::QueryString.call(vec![column(f::URL)]),
         f::REQUEST_COOKIES => Op::RequestCookies.call(vec![column(f::REQUEST_HEADERS)]),
         f::RESPONSE_COOKIES => Op::ResponseCookies.call(vec![column(f::RESPONSE_HEADERS)]),
         f::DNS_REQUEST_LENGTH => dns_length(f::REQUEST_BYTES)?,
         f::DNS_RESPONSE_LENGTH => dns_length(f::RESPONSE_BYTES)?,
         f::DNS_TOTAL_SIZE => dns_length(f::REQUEST_BYTES)? + dns_length(f::RESPONSE_BYTES)?,
-        f::REDIS_REQUEST_SIZE => case(protocol(Protocol::Redis), column(f::REQUEST_BYTES))?,
-        f::REDIS_RESPONSE_SIZE => case(protocol(Protocol::Redis), column(f::RESPONSE_BYTES))?,
-        f::REDIS_TOTAL_SIZE => {
-            case(protocol(Protocol::Redis), column(f::REQUEST_BYTES) + column(f::RESPONSE_BYTES))?
-        }
-        f::KAFKA_SIZE => case(protocol(Protocol::Kafka), either(f::REQUEST_BYTES, f::RESPONSE_BYTES))?,
-        f::KAFKA_REQUEST_SIZE => case(protocol(Protocol::Kafka), column(f::REQUEST_BYTES))?,
-        f::KAFKA_RESPONSE_SIZE => case(protocol(Protocol::Kafka), column(f::RESPONSE_BYTES))?,
-        f::MYSQL_REQUEST_SIZE => case(protocol(Protocol::Mysql), column(f::REQUEST_BYTES))?,
-        f::MYSQL_RESPONSE_SIZE => case(protocol(Protocol::Mysql), column(f::RESPONSE_BYTES))?,
-        f::MYSQL_TOTAL_SIZE => {
-            case(protocol(Protocol::Mysql), column(f::REQUEST_BYTES) + column(f::RESPONSE_BYTES))?
-        }
-        f::POSTGRESQL_REQUEST_SIZE => case(protocol(Protocol::Postgresql), column(f::REQUEST_BYTES))?,
-        f::POSTGRESQL_RESPONSE_SIZE => case(protocol(Protocol::Postgresql), column(f::RESPONSE_BYTES))?,
-        f::POSTGRESQL_TOTAL_SIZE => {
-            case(protocol(Protocol::Postgresql), column(f::REQUEST_BYTES) + column(f::RESPONSE_BYTES))?
-        }
+        f::KAFKA_SIZE => case(
+            protocol(Protocol::Kafka),
+            coalesce(vec![column(f::REQUEST_BYTES), column(f::RESPONSE_BYTES)]),
+        )?,
         f::CONN | f::FLOW => lit(true),
         _ => return None,
+    })
+}
+
+fn protocol(p: Protocol) -> Expr {
+    column(f::PROTOCOL).eq(lit(p.name()))
+}
+
+fn by_rule(rule: Rule) -> Option<Expr> {
+    let (of, value) = match rule {
+        Rule::Own => return None,
+        Rule::Flag(of) => {
+            return Protocol::ALL.iter().filter(|p| p.is(of)).map(|p| protocol(*p)).reduce(Expr::or);
+        }
+        Rule::RequestSize(of) => (of, column(f::REQUEST_BYTES)),
+        Rule::ResponseSize(of) => (of, column(f::RESPONSE_BYTES)),
+        Rule::TotalSize(of) => (of, column(f::REQUEST_BYTES) + column(f::RESPONSE_BYTES)),
+        Rule::RequestSeen(of) => (of, column(f::REQUEST_BYTES).is_not_null()),
+        Rule::ResponseSeen(of) => (of, column(f::RESPONSE_BYTES).is_not_null()),
+    };
+    case(protocol(of), value)
+}
+
+/// A stored field as text.
+fn text(id: FieldId) -> Expr {
+    match id.def().ty {
+        FieldType::List => Op::JoinList.call(vec![column(id)]),
+        _ => cast(column(id), DataType::Utf8),
+    }
+}
+
+/// For each protocol what `of` makes of it.
+fn by_protocol(of: impl Fn(Protocol) -> Option<Expr>) -> Option<Expr> {
+    let branches = Protocol::ALL.iter().filter_map(|p| Some((Box::new(protocol(*p)), Box::new(of(*p)?))));
+    let branches: Vec<_> = branches.collect();
+    (!branches.is_empty()).then(|| Expr::Case(Case::new(None, branches, None)))
+}
+
+/// What was asked, in a line.
+fn summary() -> Option<Expr> {
+    by_protocol(|p| {
+        let parts: Vec<Expr> = p.summary().iter().map(|id| text(*id)).collect();
+        let line = (!parts.is_empty()).then(|| concat_ws(lit(" "), parts))?;
+        Some(nullif(left(line, lit(SUMMARY_CHARS)), lit("")))
+    })
+}
+
+/// How it ended, in a word.
+fn outcome() -> Option<Expr> {
+    by_protocol(|p| {
+        let parts: Vec<Expr> = p.outcome().iter().map(|id| text(*id)).collect();
+        (!parts.is_empty()).then(|| coalesce(parts))
     })
 }
 
@@ -74,7 +118,7 @@ fn case(condition: Expr, value: Expr) -> Option<Expr> {
 }
 
 fn dns_length(bytes: FieldId) -> Option<Expr> {
-    let dns = column(f::PROTOCOL).eq(lit(Protocol::Dns.name()));
+    let dns = protocol(Protocol::Dns);
     let tcp = column(f::TRANSPORT).eq(lit(Transport::Tcp.name()));
     when(dns.clone().and(tcp), column(bytes) - lit(DNS_TCP_LENGTH)).when(dns, column(bytes)).end().ok()
 }
@@ -82,7 +126,7 @@ fn dns_length(bytes: FieldId) -> Option<Expr> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use remora_model::{FieldType, Storage, Table, field::CATALOGUE, schema};
+    use remora_model::{FieldType, Table, field::CATALOGUE, schema};
 
     use crate::lower::{field, physical};
 
@@ -106,7 +150,7 @@ mod tests {
                     FieldType::Time => matches!(ty, D::Timestamp(..)),
                 };
                 assert!(fits, "{} has type {ty}", def.name);
-                derived += usize::from(def.storage == Storage::Derived);
+                derived += usize::from(!def.storage.is_column());
             }
         }
         assert!(derived > 20);

@@ -23,7 +23,7 @@ pub(crate) fn field(id: FieldId, table: Table) -> Result<Expr> {
     let schema = schema::full(table);
     let has = |schema: &Schema, name: &str| schema.index_of(name).is_ok();
     let unknown = || Error::UnknownField { name: def.name.to_owned(), table: table.name() };
-    if def.storage != Storage::Derived {
+    if def.storage.is_column() {
         return if has(&schema, def.name) { Ok(column(id)) } else { Err(unknown()) };
     }
     let applies = match table {

@@ -1,0 +1,13 @@
+//! Diameter.
+
+use super::spec::*;
+
+fields! { after radius;
+    DIAMETER "diameter" Bool Call, flag(Diameter), "diameter", "true for Diameter exchanges";
+}
+
+/// What a call asked, in a line: the values of these, joined by a space.
+pub(crate) const ASKED: &[FieldId] = &[];
+
+/// How it ended: the first of these that has a value.
+pub(crate) const ENDED: &[FieldId] = &[];

@@ -1,0 +1,13 @@
+//! NATS.
+
+use super::spec::*;
+
+fields! { after icmp;
+    NATS "nats" Bool Call, flag(Nats), "nats", "true for NATS messages";
+}
+
+/// What a call asked, in a line: the values of these, joined by a space.
+pub(crate) const ASKED: &[FieldId] = &[];
+
+/// How it ended: the first of these that has a value.
+pub(crate) const ENDED: &[FieldId] = &[];

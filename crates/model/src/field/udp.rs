@@ -1,0 +1,13 @@
+//! UDP datagrams of unknown protocol.
+
+use super::spec::*;
+
+fields! { after tcp;
+    UDP "udp" Bool Both, Derived, "udp", "true when UDP carried it";
+}
+
+/// What a call asked, in a line: the values of these, joined by a space.
+pub(crate) const ASKED: &[FieldId] = &[];
+
+/// How it ended: the first of these that has a value.
+pub(crate) const ENDED: &[FieldId] = &[];
