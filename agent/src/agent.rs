@@ -232,6 +232,7 @@ fn limits(config: &AgentConfig, shards: usize) -> Limits {
     let total_bytes = (config.budgets.reassembly_bytes / shards).max(1 << 20);
     Limits {
         payload: config.capture.payload_limit,
+        pins: config.capture.pins.clone(),
         flows: (config.budgets.flows.div_ceil(shards) * 5 / 4).max(64),
         total_bytes,
         // One flow alone must not use up the share.

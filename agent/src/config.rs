@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use remora_model::Protocol;
 use remora_wire::SpoolConfig;
 
 use crate::kernel;
@@ -59,6 +60,8 @@ pub struct CaptureOptions {
     pub exclude_cidrs: Vec<kernel::Cidr>,
     /// Bytes of payload kept for each direction of a call.
     pub payload_limit: usize,
+    /// Ports that are read as a protocol, whatever their content looks like.
+    pub pins: Vec<(u16, Protocol)>,
     /// Captures the agent's own traffic as well.
     pub include_own: bool,
 }
@@ -74,6 +77,7 @@ impl Default for CaptureOptions {
             cidrs: Vec::new(),
             exclude_cidrs: Vec::new(),
             payload_limit: 64 << 10,
+            pins: Vec::new(),
             include_own: false,
         }
     }

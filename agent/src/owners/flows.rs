@@ -178,6 +178,8 @@ fn ask(owners: &Owners, entry: &mut Entry) {
     let protocol = match entry.transport {
         Transport::Tcp => 6,
         Transport::Udp => 17,
+        // No socket of theirs is known.
+        Transport::Icmp | Transport::Sctp => return,
     };
     let ends = entry.ends.map(|e| SocketAddr::new(e.ip, e.port));
     for (side, (local, remote)) in entry.sides.iter_mut().zip([(ends[0], ends[1]), (ends[1], ends[0])]) {

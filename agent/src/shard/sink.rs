@@ -68,6 +68,8 @@ pub(super) fn protocol(transport: Transport) -> u8 {
     match transport {
         Transport::Tcp => 6,
         Transport::Udp => 17,
+        Transport::Icmp => 1,
+        Transport::Sctp => 132,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows as JSON, the same everywhere: `-o ndjson`, REST and MCP.
 
+mod line;
 mod write;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -10,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
+pub use self::line::{Line, SUMMARY_CHARS, describe};
 pub use self::write::Rows;
 use crate::Timestamp;
 

@@ -188,6 +188,7 @@ fn served(shard: i64, rows: i64) -> TableBatch {
             failed: false,
             client_error: false,
             incomplete: None,
+            tls: false,
             source: CaptureSource::Ebpf,
             fields: &fields,
         };

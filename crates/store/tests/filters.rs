@@ -93,6 +93,7 @@ fn batches(rows: &[Row]) -> Vec<TableBatch> {
             failed: r.at == 1,
             client_error: false,
             incomplete: None,
+            tls: false,
             source: CaptureSource::Ebpf,
             fields: &fields,
         };

@@ -39,6 +39,7 @@ pub(crate) fn tables(first: i64, calls: i64, body: usize) -> Vec<TableBatch> {
             failed: false,
             client_error: false,
             incomplete: None,
+            tls: false,
             source: CaptureSource::Ebpf,
             fields: &fields,
         };

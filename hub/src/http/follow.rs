@@ -69,6 +69,7 @@ fn render(batch: TailBatch, reveal: bool, bodies: bool) -> Bytes {
                 if !reveal {
                     redact::row(&mut object);
                 }
+                row::describe(&mut object);
                 write_line(&mut out, &serde_json::Value::Object(object));
             }
         }

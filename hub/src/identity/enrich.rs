@@ -232,6 +232,7 @@ mod tests {
             failed: false,
             client_error: false,
             incomplete: None,
+            tls: false,
             source: CaptureSource::File,
             fields,
         }

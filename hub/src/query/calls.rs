@@ -102,52 +102,18 @@ fn shorten(row: &mut Map<String, Value>, name: &str, cap: usize) {
     row.insert(format!("{name}.note"), note.into());
 }
 
-/// The columns that identify a call of the protocols that the filter lets through.
+/// The columns that identify a call: of one protocol its own, of several a line that all have.
 fn default_fields(filter: &Filter) -> Vec<FieldId> {
     let mut fields = vec![field::ID, field::TS];
-    let only = |p| filter.protocols.as_ref().is_some_and(|set| set.len() == 1 && set.contains(&p));
-    let may = |p| filter.protocols.as_ref().is_none_or(|set| set.contains(&p));
-    if !Protocol::ALL.iter().any(|p| only(*p)) {
+    let set = filter.protocols.as_ref();
+    let only = Protocol::ALL.iter().find(|p| set.is_some_and(|set| set.len() == 1 && set.contains(p)));
+    if only.is_none() {
         fields.push(field::PROTOCOL);
     }
     fields.extend([field::SRC_NAME, field::DST_NAME, field::DST_PORT]);
-    let http = may(Protocol::Http) || may(Protocol::Grpc);
-    if http {
-        fields.extend([field::METHOD, field::HOST, field::URL]);
-    }
-    if may(Protocol::Dns) {
-        fields.extend([field::DNS_QUESTIONS, field::DNS_QUESTION_TYPES, field::DNS_RCODE]);
-    }
-    if only(Protocol::Dns) {
-        fields.push(field::DNS_ANSWERS);
-    }
-    if may(Protocol::Redis) {
-        fields.extend([field::REDIS_COMMAND, field::REDIS_ERROR]);
-    }
-    if may(Protocol::Kafka) {
-        fields.extend([field::KAFKA_API_KEY_NAME, field::KAFKA_REQUEST_SUMMARY, field::KAFKA_ERROR]);
-    }
-    if may(Protocol::Mysql) {
-        fields.extend([
-            field::MYSQL_COMMAND,
-            field::MYSQL_QUERY,
-            field::MYSQL_ROWS,
-            field::MYSQL_ERROR_MESSAGE,
-        ]);
-    }
-    if may(Protocol::Postgresql) {
-        fields.extend([
-            field::POSTGRESQL_COMMAND,
-            field::POSTGRESQL_QUERY,
-            field::POSTGRESQL_ROWS,
-            field::POSTGRESQL_ERROR_MESSAGE,
-        ]);
-    }
-    if http {
-        fields.push(field::STATUS_CODE);
-    }
-    if may(Protocol::Grpc) {
-        fields.extend([field::GRPC_STATUS_NAME, field::GRPC_MESSAGE]);
+    match only {
+        Some(p) => fields.extend(p.summary().iter().chain(p.outcome())),
+        None => fields.extend([field::SUMMARY, field::OUTCOME]),
     }
     fields.extend([field::ELAPSED_TIME, field::INCOMPLETE]);
     fields

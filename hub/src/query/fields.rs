@@ -92,7 +92,6 @@ fn row(def: &FieldDef) -> Map<String, Value> {
             several = all.iter().map(|p| p.name()).collect::<Vec<_>>().join(", ");
             several.as_str()
         }
-        Scope::HttpAndDns => "http, dns",
         Scope::Flow => "flows",
         Scope::Both => "calls, flows",
     };

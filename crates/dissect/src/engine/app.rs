@@ -1,10 +1,10 @@
 //! The application side of a flow: detection first, then its dissector.
 
-use remora_model::{Protocol, Timestamp, Transport};
+use remora_model::{Timestamp, Transport};
 
 use super::env::{Env, count};
 use super::stream::Stream;
-use crate::detect::{self, Choice, Entry, Excluded, Sample};
+use crate::detect::{self, Choice, Entry, Excluded, Sample, Verdict};
 use crate::dissector::{Tally, Times};
 use crate::{Context, Dissector, Ending, Problem, Role, Taken};
 
@@ -293,7 +293,8 @@ impl App {
         self.streams[dir].arrived(ts);
         if let State::Detecting(tries) = &mut self.state {
             let sample = &bytes[..bytes.len().min(env.limits.detect_bytes)];
-            let found = match pinned(env) {
+            let sent = if dir == 0 { [sample, &[]] } else { [&[], sample] };
+            let found = match pinned(env, sent) {
                 Some((entry, client)) => {
                     Some((entry, if client == dir { Role::Client } else { Role::Server }, true))
                 }
@@ -380,7 +381,7 @@ impl App {
     }
 
     fn choose(&self, last: bool, env: &Env<'_>) -> Choice {
-        if let Some((entry, client)) = pinned(env) {
+        if let Some((entry, client)) = pinned(env, [self.streams[0].rest(), self.streams[1].rest()]) {
             return Choice::Found { entry, client, at: None, certain: true };
         }
         let limit = env.limits.detect_bytes.max(1);
@@ -430,10 +431,11 @@ impl App {
     fn start(&mut self, entry: &'static Entry, client: usize, certain: bool, env: &mut Env<'_>) {
         let dissector = (entry.start)(env.limits, env.transport);
         self.found = Some((entry.protocol.name(), client));
-        let too_many = match (pinned(env), certain) {
-            (Some(_), _) => u32::MAX,
-            (None, true) => FAULTS_WHEN_CERTAIN,
-            (None, false) => FAULTS_IN_DOUBT,
+        let is_pinned = |port| env.limits.pins.iter().any(|(pinned, _)| *pinned == port);
+        let too_many = match certain {
+            _ if env.ends.iter().any(|end| is_pinned(end.port)) => u32::MAX,
+            true => FAULTS_WHEN_CERTAIN,
+            false => FAULTS_IN_DOUBT,
         };
         let mut active = Active { entry, dissector, client, tally: Tally::default(), too_many };
         let mut next = Next::On;
@@ -463,16 +465,19 @@ impl App {
 }
 
 /// The protocol that a setting gives to one of the flow's ports, and the direction in which its
-/// client sends.
-fn pinned(env: &Env<'_>) -> Option<(&'static Entry, usize)> {
+/// client sends. Of several dissectors of it, as HTTP has for its versions, the first that does not
+/// rule the bytes out.
+fn pinned(env: &Env<'_>, sent: [&[u8]; 2]) -> Option<(&'static Entry, usize)> {
     env.limits.pins.iter().find_map(|(port, protocol)| {
         let server = env.ends.iter().position(|end| end.port == *port)?;
-        Some((entry_of(env.registry, *protocol, env.transport)?, 1 - server))
+        let fits = |e: &&Entry| protocol.is(e.protocol) && e.transports.contains(&env.transport);
+        let may = |e: &&Entry| {
+            let said = sent.iter().filter(|bytes| !bytes.is_empty());
+            said.copied().all(|bytes| (e.probe)(bytes, env.transport) != Verdict::No)
+        };
+        let entries = || env.registry.iter().filter(fits);
+        Some((entries().find(may).or_else(|| entries().next())?, 1 - server))
     })
-}
-
-fn entry_of(registry: &'static [Entry], protocol: Protocol, transport: Transport) -> Option<&'static Entry> {
-    registry.iter().find(|e| protocol.is(e.protocol) && e.transports.contains(&transport))
 }
 
 /// The next bytes for a dissector.

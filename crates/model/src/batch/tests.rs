@@ -24,6 +24,7 @@ pub(crate) fn call<'a>(protocol: Protocol, fields: &'a [(FieldId, ValueRef<'a>)]
         failed: false,
         client_error: false,
         incomplete: Some(Incomplete::NoResponse),
+        tls: false,
         source: CaptureSource::File,
         fields,
     }

@@ -134,22 +134,7 @@ fn texts(answer: &Value, name: &str) -> Vec<String> {
 /// Columns of `calls --follow` as a table.
 const FOLLOWED: &[FieldId] = {
     use remora_model::field as f;
-    &[
-        f::TS,
-        f::PROTOCOL,
-        f::SRC_NAME,
-        f::DST_NAME,
-        f::METHOD,
-        f::STATUS_CODE,
-        f::ELAPSED_TIME,
-        f::URL,
-        f::DNS_QUESTIONS,
-        f::REDIS_COMMAND,
-        f::KAFKA_API_KEY_NAME,
-        f::KAFKA_REQUEST_SUMMARY,
-        f::MYSQL_QUERY,
-        f::POSTGRESQL_QUERY,
-    ]
+    &[f::TS, f::PROTOCOL, f::SRC_NAME, f::DST_NAME, f::SUMMARY, f::OUTCOME, f::ELAPSED_TIME]
 };
 
 async fn follow(args: CallsArgs) -> Result<()> {

@@ -13,8 +13,8 @@ use remora_dissect::file::CaptureFile;
 use remora_dissect::{Limits, Problem, Sink};
 use remora_kfl::{Filter, Target};
 use remora_model::{
-    BatchSet, Call, CallId, CaptureSource, FieldId, FlowRow, Sides, Storage, Table, Timestamp, ValueRef,
-    field, row,
+    BatchSet, Call, CallId, CaptureSource, FieldId, FlowRow, Protocol, Sides, Storage, Table, Timestamp,
+    ValueRef, field, row,
 };
 
 use super::Usage;
@@ -114,8 +114,11 @@ fn dissect(args: &DissectArgs, filter: Option<&Filter>) -> Result<()> {
         columns,
         printed: 0,
     };
-    let limits =
-        Limits { payload: usize::try_from(args.payload_limit).unwrap_or(usize::MAX), ..Limits::default() };
+    let limits = Limits {
+        payload: usize::try_from(args.reading.payload_limit).unwrap_or(usize::MAX),
+        pins: args.reading.protocol_port.clone(),
+        ..Limits::default()
+    };
     let mut collector = Collector {
         batches: BatchSet::new("file"),
         wanted: field::CATALOGUE.iter().map(|d| filter.is_some() || printer.shows(d.name)).collect(),
@@ -182,8 +185,9 @@ fn read(
 
 impl Printer<'_> {
     fn take(&mut self, collector: &mut Collector) -> Result<()> {
-        let mut batches = Vec::new();
+        let (mut batches, mut protocols) = (Vec::new(), Vec::new());
         for b in collector.batches.take()?.into_iter().filter(|b| b.table == self.table) {
+            protocols.push(b.protocol);
             batches.push(match self.filter {
                 None => b.batch,
                 Some(filter) => remora_store::filter_batch(filter, &b.batch)?,
@@ -201,14 +205,20 @@ impl Printer<'_> {
         let project = |batch: &RecordBatch| batch.project(&self.shown(batch));
         let shown = batches.iter().map(project).collect::<Result<Vec<_>, _>>()?;
         if self.args.output == Format::Table {
-            self.kept.extend(rows.into_iter().map(|(_, n, row)| row::to_json(&shown[n], row)));
+            let each = self.readers(&shown, &protocols);
+            self.kept.extend(rows.into_iter().map(|(_, n, row)| each[n].object(row, &self.columns)));
             return Ok(());
         }
-        self.print(&shown, &rows)
+        self.print(&shown, &protocols, &rows)
     }
 
     /// Prints rows, of which each names its batch and its place in it.
-    fn print(&mut self, batches: &[RecordBatch], rows: &[(i64, usize, usize)]) -> Result<()> {
+    fn print(
+        &mut self,
+        batches: &[RecordBatch],
+        protocols: &[Option<Protocol>],
+        rows: &[(i64, usize, usize)],
+    ) -> Result<()> {
         let mut stdout = std::io::stdout().lock();
         let mut out = Vec::with_capacity(WRITE + (WRITE >> 2));
         let tsv = self.args.output == Format::Tsv;
@@ -216,28 +226,18 @@ impl Printer<'_> {
             out.extend_from_slice(self.columns.join("\t").as_bytes());
             out.push(b'\n');
         }
-        let mut each: Vec<(row::Rows<'_>, Vec<Option<usize>>)> = Vec::new();
-        for batch in batches {
-            let rows = row::Rows::new(batch);
-            let find = |name: &String| batch.schema_ref().index_of(name).ok().and_then(|i| rows.find(i));
-            let places = self.columns.iter().map(find).collect();
-            each.push((rows, places));
-        }
+        let mut each = self.readers(batches, protocols);
+        // What is computed is no column of the rows: it is printed when it is asked for.
+        let computed = !self.args.fields.is_empty()
+            && self.columns.iter().any(|c| field::by_name(c).is_some_and(|d| !d.storage.is_column()));
         for &(_, n, row) in rows {
-            let (rows, places) = &mut each[n];
+            let reader = &mut each[n];
             if tsv {
-                for (i, place) in places.iter().enumerate() {
-                    if i > 0 {
-                        out.push(b'\t');
-                    }
-                    if let Some(column) = *place {
-                        let from = out.len();
-                        rows.plain(column, row, &mut out);
-                        output::make_visible(&mut out, from);
-                    }
-                }
+                reader.line(row, &mut out);
+            } else if computed {
+                serde_json::to_writer(&mut out, &reader.object(row, &self.columns))?;
             } else {
-                rows.json(row, &mut out);
+                reader.rows.json(row, &mut out);
             }
             out.push(b'\n');
             if out.len() >= WRITE {
@@ -250,6 +250,11 @@ impl Printer<'_> {
         Ok(())
     }
 
+    fn readers<'b>(&self, batches: &'b [RecordBatch], protocols: &[Option<Protocol>]) -> Vec<Reader<'b>> {
+        let pairs = batches.iter().zip(protocols);
+        pairs.map(|(batch, protocol)| Reader::new(batch, *protocol, &self.columns)).collect()
+    }
+
     /// The columns that are printed. The others need not be made into text: of a large file that
     /// would take longer than to dissect it.
     fn shown(&self, batch: &RecordBatch) -> Vec<usize> {
@@ -259,7 +264,11 @@ impl Printer<'_> {
 
     fn shows(&self, name: &str) -> bool {
         if self.args.output != Format::Ndjson || !self.args.fields.is_empty() {
-            return self.columns.iter().any(|column| column == name);
+            let lines = [field::SUMMARY, field::OUTCOME].map(|f| f.def().name);
+            let is_shown = |column: &String| {
+                column == name || lines.contains(&column.as_str()) && row::Line::is_part(name)
+            };
+            return self.columns.iter().any(is_shown);
         }
         self.args.full || field::by_name(name).is_none_or(|d| d.storage != Storage::Late)
     }
@@ -269,6 +278,58 @@ impl Printer<'_> {
             output::rows(&self.kept, &self.columns, Format::Table)?;
         }
         Ok(())
+    }
+}
+
+/// A column of what is printed.
+enum Cell {
+    Absent,
+    Column(usize),
+    Line(row::Line),
+}
+
+/// Reads the rows of a batch as what is printed of them.
+struct Reader<'b> {
+    batch: &'b RecordBatch,
+    rows: row::Rows<'b>,
+    cells: Vec<Cell>,
+}
+
+impl<'b> Reader<'b> {
+    fn new(batch: &'b RecordBatch, protocol: Option<Protocol>, columns: &[String]) -> Self {
+        let rows = row::Rows::new(batch);
+        let index = |name: &str| batch.schema_ref().index_of(name).ok();
+        let line = |name: &str| row::Line::new(field::by_name(name)?.id, protocol?, &rows, index);
+        let cell = |name: &String| match index(name).and_then(|i| rows.find(i)) {
+            Some(column) => Cell::Column(column),
+            None => line(name).map_or(Cell::Absent, Cell::Line),
+        };
+        let cells = columns.iter().map(cell).collect();
+        Self { batch, rows, cells }
+    }
+
+    /// Appends a row with tabs between its cells.
+    fn line(&mut self, row: usize, out: &mut Vec<u8>) {
+        for (i, cell) in self.cells.iter().enumerate() {
+            if i > 0 {
+                out.push(b'\t');
+            }
+            let from = out.len();
+            match cell {
+                Cell::Absent => continue,
+                Cell::Column(column) => self.rows.plain(*column, row, out),
+                Cell::Line(line) => line.write(&mut self.rows, row, out),
+            }
+            output::make_visible(out, from);
+        }
+    }
+
+    /// A row by the names of its columns.
+    fn object(&self, row: usize, columns: &[String]) -> Row {
+        let mut object = row::to_json(self.batch, row);
+        row::describe(&mut object);
+        object.retain(|name, _| columns.contains(name));
+        object
     }
 }
 
@@ -298,24 +359,8 @@ fn columns(args: &DissectArgs) -> Vec<String> {
         field::SRC_PORT,
         field::DST_IP,
         field::DST_PORT,
-        field::METHOD,
-        field::HOST,
-        field::URL,
-        field::DNS_QUESTIONS,
-        field::DNS_QUESTION_TYPES,
-        field::DNS_RCODE,
-        field::REDIS_COMMAND,
-        field::REDIS_ERROR,
-        field::KAFKA_API_KEY_NAME,
-        field::KAFKA_REQUEST_SUMMARY,
-        field::KAFKA_ERROR,
-        field::MYSQL_COMMAND,
-        field::MYSQL_QUERY,
-        field::MYSQL_ERROR_MESSAGE,
-        field::POSTGRESQL_COMMAND,
-        field::POSTGRESQL_QUERY,
-        field::POSTGRESQL_ERROR_MESSAGE,
-        field::STATUS_CODE,
+        field::SUMMARY,
+        field::OUTCOME,
         field::ELAPSED_TIME,
         field::INCOMPLETE,
     ];

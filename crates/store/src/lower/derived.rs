@@ -6,6 +6,7 @@ use datafusion::functions::string::expr_fn::concat_ws;
 use datafusion::functions::unicode::expr_fn::left;
 use datafusion::logical_expr::{Case, Expr, cast, lit, when};
 use remora_model::field::{self as f, Rule};
+use remora_model::row::SUMMARY_CHARS;
 use remora_model::{CaptureSource, FieldId, FieldType, Protocol, Storage, Transport};
 
 use super::column;
@@ -13,9 +14,6 @@ use crate::function::Op;
 
 /// Bytes that frame a DNS message over TCP (RFC 1035 section 4.2.2).
 const DNS_TCP_LENGTH: i64 = 2;
-
-/// Characters that a summary has at most: a line is to be read, and the fields have all of it.
-const SUMMARY_CHARS: i64 = 256;
 
 /// The rule of a derived field; `None` for a field that has none.
 pub(super) fn derived(id: FieldId) -> Option<Expr> {
@@ -100,7 +98,7 @@ fn summary() -> Option<Expr> {
     by_protocol(|p| {
         let parts: Vec<Expr> = p.summary().iter().map(|id| text(*id)).collect();
         let line = (!parts.is_empty()).then(|| concat_ws(lit(" "), parts))?;
-        Some(nullif(left(line, lit(SUMMARY_CHARS)), lit("")))
+        Some(nullif(left(line, lit(SUMMARY_CHARS as i64)), lit("")))
     })
 }
 

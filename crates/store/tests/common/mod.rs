@@ -80,6 +80,7 @@ pub fn http(set: &mut BatchSet, id: i64) {
         failed: status >= 500,
         client_error: false,
         incomplete: (id % 97 == 0).then_some(Incomplete::NoResponse),
+        tls: false,
         source: if id % 4 == 0 { CaptureSource::EbpfTls } else { CaptureSource::Ebpf },
         fields: &fields,
     };
@@ -114,6 +115,7 @@ pub fn dns(set: &mut BatchSet, id: i64) {
         failed: false,
         client_error: false,
         incomplete: None,
+        tls: false,
         source: CaptureSource::Ebpf,
         fields: &fields,
     };
