@@ -137,6 +137,34 @@ fn keep_alives_and_window_probes_are_no_retransmissions() {
 }
 
 #[test]
+fn a_connection_is_joined_at_its_keep_alive() {
+    for (probe, answered) in [(b"".as_slice(), true), (b"", false), (b"\0", true), (b"\0", false)] {
+        let mut lab = Lab::new();
+        lab.c(100, 501, ACK, probe);
+        if answered {
+            lab.s(501, 101, ACK, b"");
+        }
+        lab.c(100, 501, ACK, probe);
+        lab.c(101, 501, ACK, b">ask");
+        lab.s(501, 105, ACK, b"<answer");
+        let log = lab.finish();
+        assert_eq!(log[..2], [data(Client, b">ask"), data(Server, b"<answer")]);
+        assert_eq!((lab.kept.flows[&1].missing, lab.kept.flows[&1].retransmits), (0, 0));
+        assert!(lab.kept.problems.is_empty(), "{:?}", lab.kept.problems);
+    }
+}
+
+#[test]
+fn what_is_missing_behind_an_acknowledgement_is_a_gap() {
+    let mut lab = Lab::new();
+    lab.c(100, 501, ACK, b"");
+    lab.c(102, 501, ACK, b">ask");
+    lab.s(501, 106, ACK, b"<answer");
+    lab.finish();
+    assert_eq!(lab.kept.flows[&1].missing, 2);
+}
+
+#[test]
 fn data_may_ride_on_the_syn() {
     let mut lab = Lab::new();
     lab.c(100, 0, SYN, b">fast");

@@ -267,7 +267,9 @@ impl Flow {
         } else {
             if side.next().is_none() && !seg.flags.rst() {
                 self.app.joined(dir);
-                side.start(seq);
+                // A byte that is pushed is one that was just written, and no keep-alive's.
+                let len = if seg.flags.psh() { seg.payload_len.max(2) } else { seg.payload_len };
+                side.join(seq, len);
             }
             if let (Some(ack), None, Some(_)) = (ack, peer.next(), side.isn()) {
                 // The answer to our SYN was not captured, but this acknowledges it.

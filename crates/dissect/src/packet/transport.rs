@@ -30,6 +30,10 @@ impl TcpFlags {
     pub const fn syn(self) -> bool {
         self.0 & 2 != 0
     }
+    /// The sender has nothing more to send at the moment.
+    pub const fn psh(self) -> bool {
+        self.0 & 8 != 0
+    }
     /// The connection is void.
     pub const fn rst(self) -> bool {
         self.0 & 4 != 0

@@ -129,6 +129,8 @@ pub struct Assembler {
     isn: Option<Seq>,
     /// Where the stream was joined.
     first: Seq,
+    /// It was joined at a segment without payload, which may have been a keep-alive.
+    probed: bool,
     /// In order, disjoint, none before `next`.
     pieces: VecDeque<Piece>,
     /// Sum of the pieces' costs.
@@ -190,6 +192,28 @@ impl Assembler {
         }
     }
 
+    /// Joins the stream in the middle, at the sequence number of a segment with `len` bytes. One
+    /// with at most a byte may be a keep-alive, whose number is the one before the next byte's
+    /// (RFC 9293, section 3.8.4): the stream then begins behind that.
+    pub fn join(&mut self, seq: Seq, len: u32) {
+        if self.next.is_none() {
+            self.start(if len == 1 { seq.plus(1) } else { seq });
+            self.probed = len == 0;
+        }
+    }
+
+    /// Something shows that bytes before `seq` were sent. One byte that would be missing at the
+    /// very beginning is that of a keep-alive.
+    fn correct(&mut self, seq: Seq) {
+        if self.next != Some(self.first) {
+            self.probed = false;
+        } else if seq.since(self.first) == 1 {
+            self.next = Some(seq);
+            self.first = seq;
+            self.probed = false;
+        }
+    }
+
     /// A SYN with this sequence number was seen. True when it had been seen before. Another number
     /// than before moves the stream as long as it is [fresh](Self::is_fresh).
     pub fn syn(&mut self, isn: Seq) -> bool {
@@ -222,6 +246,9 @@ impl Assembler {
     ) -> Seen {
         let mut seen = Seen::default();
         self.start(seg.seq);
+        if self.probed {
+            self.correct(seg.seq);
+        }
         let Some(next) = self.next else { return seen };
         let whole = seg.data.len() == seg.len as usize;
         // The fast path: nothing waits and this is what comes next.
@@ -256,6 +283,9 @@ impl Assembler {
     /// The stream ends at `at`. True when that was known.
     pub fn fin(&mut self, at: Seq, peer: Reach, ts: Timestamp, out: &mut impl Receiver) -> bool {
         self.start(at);
+        if self.probed {
+            self.correct(at);
+        }
         let repeated = self.fin.is_some();
         let Some(next) = self.next else { return repeated };
         if !repeated && at.since(next) >= 0 && at.ahead_of(next) < MAX_AHEAD {
@@ -275,6 +305,9 @@ impl Assembler {
 
     /// The peer has received everything before `ack`.
     pub fn acked(&mut self, ack: Seq, peer: Reach, ts: Timestamp, out: &mut impl Receiver) {
+        if self.probed {
+            self.correct(ack);
+        }
         let Some(next) = self.next else { return };
         // The usual case: it acknowledges what was handed on.
         let ahead = ack.ahead_of(next);
