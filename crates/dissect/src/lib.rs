@@ -35,6 +35,7 @@ pub mod tcp;
 pub use detect::Verdict;
 pub use dissector::{Context, Dissector, Ending, Role, Taken};
 pub use engine::{Engine, EngineStats, FlowIds};
+pub use grpc::{SchemaError, Schemas};
 pub use limits::Limits;
 pub use packet::LinkType;
 pub use problem::Problem;

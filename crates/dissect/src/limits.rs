@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use remora_model::Protocol;
+use crate::Schemas;
 
 /// Bounds for one engine. An agent has one engine per shard and divides the totals among them.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Limits {
     pub flow_interval: Duration,
     /// Ports whose protocol is known: what is sent to and from them is not judged by content.
     pub pins: Vec<(u16, Protocol)>,
+    /// Descriptions of gRPC's messages. Engines whose limits are clones share what they learn.
+    pub schemas: Schemas,
 }
 
 impl Default for Limits {
@@ -64,6 +67,7 @@ impl Default for Limits {
             idle: Duration::from_secs(300),
             flow_interval: Duration::from_secs(5),
             pins: Vec::new(),
+            schemas: Schemas::default(),
         }
     }
 }

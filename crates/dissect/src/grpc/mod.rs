@@ -1,18 +1,26 @@
 //! gRPC over HTTP/2 and gRPC-Web: what makes an HTTP call one of gRPC.
 //!
 //! Everything here reads a finished call ([`Rpc::read`]), but for the [`Framer`], which counts
-//! messages while a body passes that is not kept. Messages are shown without their schema
-//! ([`protobuf`]).
+//! messages while a body passes that is not kept. Messages whose schema is known ([`schema`]) are
+//! shown as JSON ([`json`]), others without names ([`protobuf`]).
 
 mod framing;
+mod json;
 mod protobuf;
+mod schema;
 mod status;
 mod web;
+mod wire;
 
 use std::cell::RefCell;
 
+use remora_model::Endpoint;
+
 pub(crate) use self::framing::Framer;
 use self::framing::{COMPRESSED, TRAILERS};
+pub(crate) use self::schema::Follower;
+use self::schema::{Pool, Signature, TypeId};
+pub use self::schema::{SchemaError, Schemas};
 use crate::http::encoding;
 use crate::http::head::UNKNOWN;
 use crate::http::message::Message;
@@ -83,6 +91,7 @@ pub(crate) struct Rpc<'a> {
 pub(crate) struct Scratch {
     bodies: [Vec<u8>; 2],
     message: Vec<u8>,
+    index: Vec<json::Place>,
     /// It has the buffers that are reused.
     kept: bool,
 }
@@ -111,6 +120,8 @@ impl Scratch {
             buffer.clear();
             buffer.shrink_to(KEEP);
         }
+        self.index.clear();
+        self.index.shrink_to(KEEP / size_of::<json::Place>());
         SCRATCH.set(self);
     }
 }
@@ -123,12 +134,13 @@ struct Side<'a> {
 }
 
 impl<'a> Rpc<'a> {
-    /// Reads a call; `None` when it is not one of gRPC. `framers` have followed the bodies of the
+    /// Reads a call to `server`; `None` when it is not one of gRPC. `framers` have followed the bodies of the
     /// request and of the response; without them the messages in the kept bodies are counted.
     pub(crate) fn read(
         request: Option<&'a Message>,
         response: Option<&'a Message>,
         framers: Option<&'a [Framer; 2]>,
+        server: Endpoint,
         limits: &Limits,
         scratch: &'a mut Scratch,
         mut problem: impl FnMut(Problem, u64),
@@ -172,22 +184,33 @@ impl<'a> Rpc<'a> {
                 framer: framers.map(|f| &f[1]),
             },
         ];
-        let Scratch { bodies, message, .. } = scratch;
-        let mut trailers = Vec::new();
-        for (i, side) in sides.iter().enumerate() {
-            let (text, mut counted) = (&mut bodies[i], Framer::default());
-            let Some(of) = side.message else { continue };
-            rpc.cut[i] = side.render(of, text, &mut counted, limits, &mut problem);
-            let framer = side.framer.filter(|_| side.format.is_framed());
-            let n = match framer {
-                Some(framer) => framer.messages(),
-                None => counted.messages().filter(|_| !of.cut),
-            };
-            rpc.messages[i] = n.and_then(|n| i64::try_from(n).ok());
-            if i == 1 && side.format.web {
-                trailers.extend_from_slice(framer.unwrap_or(&counted).trailers());
+        let Scratch { bodies, message, index, .. } = scratch;
+        let (mut trailers, mut signature) = (Vec::new(), None);
+        let (mut cut, mut messages) = ([false; 2], [None; 2]);
+        let mut show = |schema: Option<(&Pool, Signature)>| {
+            signature = schema.map(|(_, signature)| signature);
+            for (i, side) in sides.iter().enumerate() {
+                let (text, mut counted) = (&mut bodies[i], Framer::default());
+                let Some(of) = side.message else { continue };
+                let schema = schema.map(|(pool, signature)| (pool, signature.types[i]));
+                let mut shown = Shown { text, index, schema };
+                cut[i] = side.render(of, &mut shown, &mut counted, limits, &mut problem);
+                let framer = side.framer.filter(|_| side.format.is_framed());
+                let n = match framer {
+                    Some(framer) => framer.messages(),
+                    None => counted.messages().filter(|_| !of.cut),
+                };
+                messages[i] = n.and_then(|n| i64::try_from(n).ok());
+                if i == 1 && side.format.web {
+                    trailers.extend_from_slice(framer.unwrap_or(&counted).trailers());
+                }
             }
+        };
+        let described = |pool: &Pool, signature| show(Some((pool, signature)));
+        if limits.schemas.with(server, rpc.service, rpc.method, described).is_none() {
+            show(None);
         }
+        (rpc.cut, rpc.messages) = (cut, messages);
         let in_body = |name: &[u8]| web::trailer(&trailers, name).unwrap_or_default();
         let status = [trailer(b"grpc-status"), in_body(b"grpc-status")].into_iter().find_map(status::code);
         rpc.status = status;
@@ -205,11 +228,18 @@ impl<'a> Rpc<'a> {
         if foreign {
             rpc.cut[1] = response.is_some_and(|m| m.cut);
         }
-        rpc.kind = match rpc.messages {
-            [Some(0 | 1), Some(0 | 1)] => "unary",
-            [Some(_), Some(0 | 1)] => "client_stream",
-            [Some(0 | 1), Some(_)] => "server_stream",
-            [Some(_), Some(_)] => "bidi_stream",
+        let several = |n: Option<i64>| n.map(|n| n > 1);
+        rpc.kind = match (signature, rpc.messages.map(several)) {
+            (Some(Signature { streams: [false, false], .. }), _) | (None, [Some(false), Some(false)]) => {
+                "unary"
+            }
+            (Some(Signature { streams: [true, false], .. }), _) | (None, [Some(true), Some(false)]) => {
+                "client_stream"
+            }
+            (Some(Signature { streams: [false, true], .. }), _) | (None, [Some(false), Some(true)]) => {
+                "server_stream"
+            }
+            (Some(_), _) | (None, [Some(true), Some(true)]) => "bidi_stream",
             _ => "",
         };
         Some(rpc)
@@ -229,13 +259,30 @@ fn is_framed(messages: [Option<&Message>; 2], framers: &[Framer; 2]) -> bool {
     some && sides.all(|(m, framer)| m.is_some_and(|m| whole(m, framer)))
 }
 
+/// Where the messages of a body are shown.
+struct Shown<'a> {
+    text: &'a mut Vec<u8>,
+    index: &'a mut Vec<json::Place>,
+    /// What describes them.
+    schema: Option<(&'a Pool, TypeId)>,
+}
+
+impl Shown<'_> {
+    /// Appends a message up to a length of `max`; false when that is not the whole of it.
+    fn message(&mut self, bytes: &[u8], cut: bool, max: usize) -> bool {
+        let named =
+            self.schema.and_then(|(pool, id)| json::render(pool, id, bytes, cut, self.index, self.text, max));
+        named.unwrap_or_else(|| protobuf::render(bytes, cut, self.text, max))
+    }
+}
+
 impl Side<'_> {
     /// Appends the messages of a body as text, one per line, and follows its framing. True when
     /// the text is less than the whole.
     fn render(
         &self,
         of: &Message,
-        out: &mut Vec<u8>,
+        shown: &mut Shown<'_>,
         framer: &mut Framer,
         limits: &Limits,
         problem: &mut impl FnMut(Problem, u64),
@@ -257,9 +304,9 @@ impl Side<'_> {
                 continue;
             }
             if !std::mem::take(&mut first) {
-                out.push(b'\n');
+                shown.text.push(b'\n');
             }
-            let room = limits.payload.max(out.len());
+            let room = limits.payload.max(shown.text.len());
             let inflated = (message.flags & COMPRESSED != 0 && !message.bytes.is_empty())
                 .then(|| encoding::undo(&[coding], message.bytes, !message.cut, limits));
             let (bytes, part) = match &inflated {
@@ -277,11 +324,11 @@ impl Side<'_> {
                 }
             };
             let whole = if self.format.json {
-                let free = room - out.len();
-                out.extend_from_slice(bytes.get(..free).unwrap_or(bytes));
+                let free = room - shown.text.len();
+                shown.text.extend_from_slice(bytes.get(..free).unwrap_or(bytes));
                 !part && bytes.len() <= free
             } else {
-                protobuf::render(bytes, part, out, room)
+                shown.message(bytes, part, room)
             };
             if !whole {
                 cut = true;

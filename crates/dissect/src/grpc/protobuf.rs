@@ -7,89 +7,10 @@
 
 use std::io::Write as _;
 
-/// Messages in messages that are followed; deeper ones are shown as bytes.
-const MAX_DEPTH: usize = 32;
-/// Field numbers are below this (the protobuf encoding guide).
-const MAX_FIELD: u64 = 1 << 29;
-
-/// What follows a tag.
-enum Value<'a> {
-    Varint(u64),
-    Fixed64(u64),
-    Bytes(&'a [u8]),
-    /// More bytes were announced than there are.
-    CutBytes(&'a [u8]),
-    StartGroup,
-    EndGroup,
-    Fixed32(u32),
-}
-
-/// The next field; `None` at the end or where there is none.
-fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
-    let mut at = *rest;
-    let tag = varint(&mut at)?;
-    let number = tag >> 3;
-    if !(1..MAX_FIELD).contains(&number) {
-        return None;
-    }
-    let value = match tag & 7 {
-        0 => Value::Varint(varint(&mut at)?),
-        1 => {
-            let (bytes, after) = at.split_first_chunk::<8>()?;
-            at = after;
-            Value::Fixed64(u64::from_le_bytes(*bytes))
-        }
-        2 => {
-            let len = usize::try_from(varint(&mut at)?).ok()?;
-            match at.split_at_checked(len) {
-                Some((bytes, after)) => {
-                    at = after;
-                    Value::Bytes(bytes)
-                }
-                None => Value::CutBytes(std::mem::take(&mut at)),
-            }
-        }
-        3 => Value::StartGroup,
-        4 => Value::EndGroup,
-        5 => {
-            let (bytes, after) = at.split_first_chunk::<4>()?;
-            at = after;
-            Value::Fixed32(u32::from_le_bytes(*bytes))
-        }
-        _ => return None,
-    };
-    *rest = at;
-    Some((number, value))
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for (i, &byte) in rest.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f) << (7 * i);
-        if byte & 0x80 == 0 {
-            *rest = rest.get(i + 1..).unwrap_or_default();
-            return Some(value);
-        }
-    }
-    None
-}
-
-/// True when all of `bytes` are fields, whatever is in them.
-fn is_message(bytes: &[u8]) -> bool {
-    let (mut rest, mut open) = (bytes, 0_usize);
-    while !rest.is_empty() {
-        match field(&mut rest) {
-            Some((_, Value::StartGroup)) if open < MAX_DEPTH => open += 1,
-            Some((_, Value::EndGroup)) if open > 0 => open -= 1,
-            Some((_, Value::StartGroup | Value::EndGroup | Value::CutBytes(_))) | None => return false,
-            Some(_) => {}
-        }
-    }
-    open == 0
-}
+use super::wire::{MAX_DEPTH, Value, field, is_message};
 
 /// Text without control characters other than white space.
-fn is_text(bytes: &[u8]) -> bool {
+pub(super) fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes)
         .is_ok_and(|text| !text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')))
 }
@@ -105,8 +26,13 @@ pub(super) fn render(bytes: &[u8], cut: bool, out: &mut Vec<u8>, max: usize) -> 
     } else {
         quoted(bytes, out, max);
     }
+    clip(out, from, max) && !cut
+}
+
+/// Cuts what was appended behind `from` at a length of `max`. True when nothing had to be cut.
+pub(super) fn clip(out: &mut Vec<u8>, from: usize, max: usize) -> bool {
     if out.len() <= max {
-        return !cut;
+        return true;
     }
     let mut end = max.max(from);
     // Not in the middle of a character.

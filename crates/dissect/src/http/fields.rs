@@ -204,7 +204,7 @@ pub(crate) fn report(
     let limits = cx.limits;
     let framers = extra.map(|e| e.framers);
     let mut scratch = Scratch::take(extra.is_some(), [request, response]);
-    let rpc = Rpc::read(request, response, framers, limits, &mut scratch, |p, n| cx.problem(p, n));
+    let rpc = Rpc::read(request, response, framers, cx.server, limits, &mut scratch, |p, n| cx.problem(p, n));
     let grpc = rpc.is_some();
     let request_body = request.filter(|_| !grpc).map(|m| Body::of(m, cx));
     let response_body = response.filter(|_| !grpc).map(|m| Body::of(m, cx));

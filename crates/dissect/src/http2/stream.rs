@@ -3,7 +3,7 @@
 use remora_model::{Incomplete, Timestamp};
 
 use super::frame;
-use crate::grpc::{Format, Framer};
+use crate::grpc::{Follower, Format, Framer};
 use crate::http::fields::{self, Extra};
 use crate::http::message::Message;
 use crate::{Context, Limits, Role};
@@ -29,6 +29,8 @@ pub(super) struct Stream {
     pub(super) id: u32,
     halves: [Half; 2],
     framers: [Framer; 2],
+    /// Reads the server's descriptors, in a call of reflection.
+    follower: Option<Box<Follower>>,
     /// The request was promised by the server.
     pub(super) pushed: bool,
     /// The error that ended it.
@@ -106,6 +108,9 @@ impl Stream {
             message.head_size = place.block;
             message.first = place.first;
             message.last = place.last;
+            if role == Role::Client {
+                self.follower = Follower::of(message.head.at(message.head.target));
+            }
             self.half_mut(role).message = Some(message);
         }
         self.judge_framing(role);
@@ -140,7 +145,15 @@ impl Stream {
     }
 
     /// Content of `role`: the payload of DATA without padding.
-    pub(super) fn content(&mut self, role: Role, bytes: &[u8], limits: &Limits) {
+    pub(super) fn content(&mut self, role: Role, bytes: &[u8], cx: &mut Context<'_>) {
+        let limits = cx.limits;
+        if role == Role::Server
+            && let Some(follower) = self.follower.as_mut()
+        {
+            let head = self.halves[role.index()].message.as_ref().map(|m| &m.head);
+            let coding = head.and_then(|head| head.last(b"grpc-encoding")).unwrap_or_default();
+            follower.push(bytes, coding, cx.server, limits, |p, n| cx.sink.problem(p, n));
+        }
         let half = &mut self.halves[role.index()];
         if let Some(message) = half.message.as_mut() {
             message.push_body(bytes, limits);
@@ -155,6 +168,9 @@ impl Stream {
 
     /// Content of `role` that is not shown; `missing` of it was never captured.
     pub(super) fn pass(&mut self, role: Role, len: u64, missing: u64) {
+        if len > 0 {
+            self.unfollow(role);
+        }
         let half = &mut self.halves[role.index()];
         if let Some(message) = half.message.as_mut() {
             message.pass_body(len);
@@ -165,9 +181,21 @@ impl Stream {
         self.framers[role.index()].pass(len);
     }
 
+    /// Content of `role` is not shown.
+    fn unfollow(&mut self, role: Role) {
+        if role == Role::Server
+            && let Some(follower) = self.follower.as_mut()
+        {
+            follower.lose();
+        }
+    }
+
     /// How much of `len` bytes of content of `role` need not be shown.
     pub(super) fn unwanted(&self, role: Role, len: u64, limits: &Limits) -> u64 {
         let half = self.half(role);
+        if role == Role::Server && self.follower.as_ref().is_some_and(|f| f.is_following()) {
+            return 0;
+        }
         if !half.message.as_ref().is_some_and(|m| m.is_full(limits)) {
             return 0;
         }
@@ -199,8 +227,9 @@ impl Stream {
             return;
         }
         half.lost = true;
+        self.unfollow(role);
         self.framers[role.index()].lose();
-        if let Some(message) = half.message.as_mut() {
+        if let Some(message) = self.half_mut(role).message.as_mut() {
             message.cut = true;
             message.mark(Incomplete::Gap);
         }
@@ -266,6 +295,7 @@ impl Stream {
     /// Bytes of memory behind it.
     pub(super) fn memory(&self) -> usize {
         let messages: usize = self.halves.iter().filter_map(|h| h.message.as_ref()).map(|m| m.memory()).sum();
-        messages + self.framers.iter().map(Framer::memory).sum::<usize>()
+        let follower = self.follower.as_ref().map_or(0, |f| f.memory());
+        messages + follower + self.framers.iter().map(Framer::memory).sum::<usize>()
     }
 }

@@ -220,10 +220,10 @@ impl Streams {
         content: &[u8],
         padding: u64,
         last: Timestamp,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
     ) {
         self.with(id, |s| {
-            s.content(role, content, cx.limits);
+            s.content(role, content, cx);
             s.grow(role, content.len() as u64 + padding, last);
         });
     }

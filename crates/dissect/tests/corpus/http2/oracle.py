@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 import xml.etree.ElementTree as xml
 
-PORTS = [50071, 8071, 8072, 8073, 2379, 20035, 9001, 38888, 30035, 7000, 7070, 3550, 11800]
+PORTS = [50071, 50072, 8071, 8072, 8073, 2379, 20035, 9001, 38888, 30035, 7000, 7070, 3550, 11800]
 
 
 def streams(capture):

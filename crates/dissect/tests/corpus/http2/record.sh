@@ -1,7 +1,7 @@
 #!/bin/bash
 # Records the captures in this directory from real servers and clients, inside a network namespace
 # of its own. Needs root, tcpdump, nginx, curl, nghttp2 (client, server and proxy),
-# and a python3 with grpcio and grpcio-tools (PYTHON). The times change with each recording, so
+# and a python3 with grpcio, grpcio-tools and grpcio-reflection (PYTHON). The times change with each recording, so
 # the expectations have to be written anew:
 #   sudo PYTHON=venv/bin/python ./record.sh && ./oracle.py && UPDATE_EXPECT=1 cargo test -p remora-dissect --test calls
 set -eu
@@ -59,6 +59,13 @@ cp "$here/shop.proto" "$here/shop.py" "$work"
 
 start 50071 "$python" "$work/shop.py" serve 50071
 record grpc 50071 "$python" "$work/shop.py" call 50071
+
+# With every kind of field, with the descriptor set, and with what the client sent and got.
+cp "$here/typed.proto" "$here/typed.py" "$work"
+(cd "$work" && "$python" -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. \
+    --include_imports --descriptor_set_out="$here/typed.set" typed.proto)
+start 50072 "$python" "$work/typed.py" serve 50072
+record typed 50072 "$python" "$work/typed.py" call 50072 "$here/typed.json"
 
 start 8071 nghttpd --no-tls -a 127.0.0.1 -d "$work/www" -p/index.html=/a.txt --trailer "x-trailer: end" 8071
 nghttp_calls() {
