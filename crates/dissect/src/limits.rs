@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use remora_model::Protocol;
+
 use crate::Schemas;
 
 /// Bounds for one engine. An agent has one engine per shard and divides the totals among them.

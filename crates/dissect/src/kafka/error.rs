@@ -9,6 +9,19 @@ pub(super) fn name(code: i16) -> Option<&'static str> {
     }
 }
 
+/// True for a code that blames the client: what it asked for is not there, not allowed, not valid or
+/// not supported, or it is not who it claims to be. Not for those after which the same request may
+/// succeed: a leader or coordinator that moves or is not there, a group that changes, a session or
+/// an epoch that has to be begun anew, a broker that is short of replicas, disks or time.
+pub(super) fn blames_client(code: i16) -> bool {
+    matches!(
+        code,
+        1 | 3 | 4 | 10 | 12 | 17 | 18 | 21..=26 | 28..=40 | 42..=50 | 53 | 54 | 58 | 59 | 61..=69
+            | 73 | 76 | 81 | 82 | 85..=87 | 89..=93 | 95 | 100 | 103..=105 | 110..=115 | 117 | 118 | 120
+            | 121 | 128 | 130..=132
+    )
+}
+
 /// True for a code that a broker could send.
 pub(super) fn is_plausible(code: i16) -> bool {
     (-1..256).contains(&code)
@@ -94,6 +107,38 @@ mod tests {
         ] {
             assert_eq!(name(code), Some(expected));
         }
+        for blamed in [
+            "OFFSET_OUT_OF_RANGE",
+            "UNKNOWN_TOPIC_OR_PARTITION",
+            "TOPIC_AUTHORIZATION_FAILED",
+            "UNSUPPORTED_VERSION",
+            "SASL_AUTHENTICATION_FAILED",
+            "PRODUCER_FENCED",
+            "INVALID_REQUEST",
+        ] {
+            let code = NAMES.iter().position(|n| *n == blamed).unwrap();
+            assert!(blames_client(i16::try_from(code).unwrap()), "{blamed}");
+        }
+        for other in [
+            "NONE",
+            "CORRUPT_MESSAGE",
+            "LEADER_NOT_AVAILABLE",
+            "NOT_LEADER_OR_FOLLOWER",
+            "REQUEST_TIMED_OUT",
+            "NOT_COORDINATOR",
+            "REBALANCE_IN_PROGRESS",
+            "NOT_CONTROLLER",
+            "CONCURRENT_TRANSACTIONS",
+            "KAFKA_STORAGE_ERROR",
+            "FETCH_SESSION_ID_NOT_FOUND",
+            "MEMBER_ID_REQUIRED",
+            "UNSTABLE_OFFSET_COMMIT",
+            "REBOOTSTRAP_REQUIRED",
+        ] {
+            let code = NAMES.iter().position(|n| *n == other).unwrap();
+            assert!(!blames_client(i16::try_from(code).unwrap()), "{other}");
+        }
+        assert!(!blames_client(-1));
         assert_eq!((name(0), name(134), name(-2)), (None, None, None));
     }
 }

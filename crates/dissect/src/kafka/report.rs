@@ -130,6 +130,7 @@ pub(super) fn emit(
     let (asked, answered) = (request.map(|r| r.seen), response.map(|r| r.seen));
     let call = Call {
         failed: code.is_some_and(|c| c != 0),
+        client_error: code.is_some_and(error::blames_client),
         incomplete,
         fields: fields.as_slice(),
         ..cx.exchange(Protocol::Kafka, asked, answered)

@@ -14,6 +14,7 @@ mod groups;
 mod metadata;
 mod offsets;
 mod security;
+mod tokens;
 mod topics;
 mod transactions;
 
@@ -26,6 +27,7 @@ pub(super) use groups::*;
 pub(super) use metadata::*;
 pub(super) use offsets::*;
 pub(super) use security::*;
+pub(super) use tokens::*;
 pub(super) use topics::*;
 pub(super) use transactions::*;
 
