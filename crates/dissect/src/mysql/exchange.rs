@@ -223,6 +223,7 @@ impl pairing::Exchange for Exchange {
             request: self.request,
             answer: self.answer,
             failed: self.failed,
+            state: &self.state,
             why,
         };
         report.emit(&candidates, cx);

@@ -327,6 +327,7 @@ impl pairing::Exchange for Exchange {
             request: self.request,
             answer: self.answer,
             failed,
+            state: &self.code,
             why,
         };
         report.emit(&candidates, cx);

@@ -4,6 +4,8 @@
 //! - `failed` is true for every error reply: `WRONGTYPE` and `NOAUTH`, and also `MOVED` and `ASK`,
 //!   with which a cluster sends the client elsewhere. Of a transaction, EXEC fails when one of its
 //!   commands did.
+//! - `client_error` is true for the errors that blame the client: not for redirections, nor where the
+//!   server has no memory, no replicas or no time.
 //! - `SUBSCRIBE` and its kin are answered once for each channel, which is one call. Messages, other
 //!   pushes and the lines of `MONITOR` are calls without a request, whose `redis_type` is the kind
 //!   of push (`message`, `invalidate`, `monitor`, ...) and whose `redis_key` is the channel.
@@ -18,6 +20,7 @@
 
 mod command;
 mod detect;
+mod error;
 mod pairing;
 mod reply;
 mod report;

@@ -2,6 +2,7 @@
 
 use remora_model::{Call, FieldId, Incomplete, Protocol, ValueRef, field};
 
+use super::error;
 use super::request::Shown;
 use crate::{Context, seen::Seen};
 
@@ -46,6 +47,7 @@ pub(super) fn emit(
 
     let call = Call {
         failed: answer.is_some_and(|a| a.error.is_some()),
+        client_error: answer.and_then(|a| a.error).is_some_and(error::blames_client),
         incomplete,
         fields: fields.get(..len).unwrap_or_default(),
         ..cx.exchange(Protocol::Redis, request.map(|r| r.1), answer.map(|a| a.seen))

@@ -5,6 +5,7 @@ pub(crate) mod pairing;
 pub(crate) mod reader;
 pub(crate) mod report;
 pub(crate) mod rows;
+pub(crate) mod state;
 pub(crate) mod statements;
 pub(crate) mod tables;
 pub(crate) mod tokens;

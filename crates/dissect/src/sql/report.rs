@@ -2,6 +2,7 @@
 
 use remora_model::{Call, FieldId, Incomplete, Protocol, ValueRef, field};
 
+use super::state;
 use crate::{Context, seen::Seen};
 
 /// Fields of a call at most.
@@ -11,15 +12,17 @@ pub(crate) const MAX_FIELDS: usize = 19;
 pub(crate) type Candidates<'a> = [(FieldId, Option<ValueRef<'a>>); MAX_FIELDS];
 
 /// What is known of a call beside its fields.
-pub(crate) struct Report {
+pub(crate) struct Report<'a> {
     pub(crate) protocol: Protocol,
     pub(crate) request: Option<Seen>,
     pub(crate) answer: Option<Seen>,
     pub(crate) failed: bool,
+    /// The SQLSTATE of the error, empty where there is none.
+    pub(crate) state: &'a [u8],
     pub(crate) why: Option<Incomplete>,
 }
 
-impl Report {
+impl Report<'_> {
     /// Emits the call with those fields that have a value.
     pub(crate) fn emit(&self, candidates: &Candidates<'_>, cx: &mut Context<'_>) {
         // The filling is not read: `fields` ends before it.
@@ -32,6 +35,7 @@ impl Report {
         }
         cx.emit(&Call {
             failed: self.failed,
+            client_error: self.failed && state::blames_client(self.state),
             incomplete: self.why,
             fields: fields.get(..len).unwrap_or_default(),
             ..cx.exchange(self.protocol, self.request, self.answer)
