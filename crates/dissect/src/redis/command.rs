@@ -1,7 +1,7 @@
 //! What is known of commands: their names, which have subcommands, where the first key is, and
 //! which arguments are secrets.
 //!
-//! From the command documentation of Redis 7 and 8 (`COMMAND`, key specifications).
+//! From the command documentation of Redis 7 and 8 and of Valkey 9 (`COMMAND`, key specifications).
 
 use super::resp;
 
@@ -28,26 +28,27 @@ use Keys::{AfterCount, AfterStreams, At, Migrate, No, Sub};
 #[rustfmt::skip]
 static FIRST: &[&str] = &[
     "APPEND", "BITCOUNT", "BITFIELD", "BITFIELD_RO", "BITPOS", "BLMOVE", "BLPOP", "BRPOP", "BRPOPLPUSH",
-    "BZPOPMAX", "BZPOPMIN", "COPY", "DECR", "DECRBY", "DEL", "DUMP", "EXISTS", "EXPIRE", "EXPIREAT",
-    "EXPIRETIME", "GEOADD", "GEODIST", "GEOHASH", "GEOPOS", "GEORADIUS", "GEORADIUSBYMEMBER",
-    "GEORADIUSBYMEMBER_RO", "GEORADIUS_RO", "GEOSEARCH", "GEOSEARCHSTORE", "GET", "GETBIT", "GETDEL", "GETEX",
-    "GETRANGE", "GETSET", "HDEL", "HEXISTS", "HEXPIRE", "HEXPIREAT", "HEXPIRETIME", "HGET", "HGETALL",
-    "HGETDEL", "HGETEX", "HINCRBY", "HINCRBYFLOAT", "HKEYS", "HLEN", "HMGET", "HMSET", "HPERSIST", "HPEXPIRE",
-    "HPEXPIREAT", "HPEXPIRETIME", "HPTTL", "HRANDFIELD", "HSCAN", "HSET", "HSETEX", "HSETNX", "HSTRLEN",
-    "HTTL", "HVALS", "INCR", "INCRBY", "INCRBYFLOAT", "LCS", "LINDEX", "LINSERT", "LLEN", "LMOVE", "LPOP",
-    "LPOS", "LPUSH", "LPUSHX", "LRANGE", "LREM", "LSET", "LTRIM", "MGET", "MOVE", "MSET", "MSETNX", "PERSIST",
-    "PEXPIRE", "PEXPIREAT", "PEXPIRETIME", "PFADD", "PFCOUNT", "PFMERGE", "PSETEX", "PSUBSCRIBE", "PTTL",
-    "PUBLISH", "PUNSUBSCRIBE", "RENAME", "RENAMENX", "RESTORE", "RESTORE-ASKING", "RPOP", "RPOPLPUSH", "RPUSH",
-    "RPUSHX", "SADD", "SCARD", "SDIFF", "SDIFFSTORE", "SET", "SETBIT", "SETEX", "SETNX", "SETRANGE", "SINTER",
-    "SINTERSTORE", "SISMEMBER", "SMEMBERS", "SMISMEMBER", "SMOVE", "SORT", "SORT_RO", "SPOP", "SPUBLISH",
-    "SRANDMEMBER", "SREM", "SSCAN", "SSUBSCRIBE", "STRLEN", "SUBSCRIBE", "SUBSTR", "SUNION", "SUNIONSTORE",
-    "SUNSUBSCRIBE", "TOUCH", "TTL", "TYPE", "UNLINK", "UNSUBSCRIBE", "VADD", "VCARD", "VDIM", "VEMB",
-    "VGETATTR", "VINFO", "VLINKS", "VRANDMEMBER", "VREM", "VSETATTR", "VSIM", "WATCH", "XACK", "XACKDEL",
-    "XADD", "XAUTOCLAIM", "XCLAIM", "XDEL", "XDELEX", "XLEN", "XPENDING", "XRANGE", "XREVRANGE", "XSETID",
-    "XTRIM", "ZADD", "ZCARD", "ZCOUNT", "ZDIFFSTORE", "ZINCRBY", "ZINTERSTORE", "ZLEXCOUNT", "ZMSCORE",
-    "ZPOPMAX", "ZPOPMIN", "ZRANDMEMBER", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZRANGESTORE", "ZRANK",
-    "ZREM", "ZREMRANGEBYLEX", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZREVRANGE", "ZREVRANGEBYLEX",
-    "ZREVRANGEBYSCORE", "ZREVRANK", "ZSCAN", "ZSCORE", "ZUNIONSTORE",
+    "BZPOPMAX", "BZPOPMIN", "COPY", "DECR", "DECRBY", "DEL", "DELEX", "DELIFEQ", "DIGEST", "DUMP", "EXISTS",
+    "EXPIRE", "EXPIREAT", "EXPIRETIME", "GEOADD", "GEODIST", "GEOHASH", "GEOPOS", "GEORADIUS",
+    "GEORADIUSBYMEMBER", "GEORADIUSBYMEMBER_RO", "GEORADIUS_RO", "GEOSEARCH", "GEOSEARCHSTORE", "GET",
+    "GETBIT", "GETDEL", "GETEX", "GETRANGE", "GETSET", "HDEL", "HEXISTS", "HEXPIRE", "HEXPIREAT",
+    "HEXPIRETIME", "HGET", "HGETALL", "HGETDEL", "HGETEX", "HINCRBY", "HINCRBYFLOAT", "HKEYS", "HLEN",
+    "HMGET", "HMSET", "HPERSIST", "HPEXPIRE", "HPEXPIREAT", "HPEXPIRETIME", "HPTTL", "HRANDFIELD", "HSCAN",
+    "HSET", "HSETEX", "HSETNX", "HSTRLEN", "HTTL", "HVALS", "INCR", "INCRBY", "INCRBYFLOAT", "LCS", "LINDEX",
+    "LINSERT", "LLEN", "LMOVE", "LPOP", "LPOS", "LPUSH", "LPUSHX", "LRANGE", "LREM", "LSET", "LTRIM", "MGET",
+    "MOVE", "MSET", "MSETNX", "PERSIST", "PEXPIRE", "PEXPIREAT", "PEXPIRETIME", "PFADD", "PFCOUNT", "PFMERGE",
+    "PSETEX", "PSUBSCRIBE", "PTTL", "PUBLISH", "PUNSUBSCRIBE", "RENAME", "RENAMENX", "RESTORE",
+    "RESTORE-ASKING", "RPOP", "RPOPLPUSH", "RPUSH", "RPUSHX", "SADD", "SCARD", "SDIFF", "SDIFFSTORE", "SET",
+    "SETBIT", "SETEX", "SETNX", "SETRANGE", "SINTER", "SINTERSTORE", "SISMEMBER", "SMEMBERS", "SMISMEMBER",
+    "SMOVE", "SORT", "SORT_RO", "SPOP", "SPUBLISH", "SRANDMEMBER", "SREM", "SSCAN", "SSUBSCRIBE", "STRLEN",
+    "SUBSCRIBE", "SUBSTR", "SUNION", "SUNIONSTORE", "SUNSUBSCRIBE", "TOUCH", "TTL", "TYPE", "UNLINK",
+    "UNSUBSCRIBE", "VADD", "VCARD", "VDIM", "VEMB", "VGETATTR", "VINFO", "VISMEMBER", "VLINKS", "VRANDMEMBER",
+    "VRANGE", "VREM", "VSETATTR", "VSIM", "WATCH", "XACK", "XACKDEL", "XADD", "XAUTOCLAIM", "XCFGSET",
+    "XCLAIM", "XDEL", "XDELEX", "XLEN", "XPENDING", "XRANGE", "XREVRANGE", "XSETID", "XTRIM", "ZADD", "ZCARD",
+    "ZCOUNT", "ZDIFFSTORE", "ZINCRBY", "ZINTERSTORE", "ZLEXCOUNT", "ZMSCORE", "ZPOPMAX", "ZPOPMIN",
+    "ZRANDMEMBER", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZRANGESTORE", "ZRANK", "ZREM", "ZREMRANGEBYLEX",
+    "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZREVRANGE", "ZREVRANGEBYLEX", "ZREVRANGEBYSCORE", "ZREVRANK",
+    "ZSCAN", "ZSCORE", "ZUNIONSTORE",
 ];
 
 /// The other commands, in order.
@@ -55,17 +56,18 @@ static FIRST: &[&str] = &[
 static OTHER: &[(&str, Keys)] = &[
     ("ACL", Sub(&[])), ("ASKING", No), ("AUTH", No), ("BGREWRITEAOF", No), ("BGSAVE", No), ("BITOP", At(2)),
     ("BLMPOP", AfterCount(2)), ("BZMPOP", AfterCount(2)), ("CLIENT", Sub(&[])), ("CLUSTER", Sub(&[])),
-    ("COMMAND", Sub(&[])), ("CONFIG", Sub(&[])), ("DBSIZE", No),
-    ("DEBUG", Sub(&["LISTPACK", "OBJECT", "QUICKLIST", "SDSLEN"])), ("DISCARD", No), ("ECHO", No),
-    ("EVAL", AfterCount(2)), ("EVALSHA", AfterCount(2)), ("EVALSHA_RO", AfterCount(2)),
+    ("CLUSTERSCAN", No), ("COMMAND", Sub(&[])), ("COMMANDLOG", Sub(&[])), ("CONFIG", Sub(&[])),
+    ("DBSIZE", No), ("DEBUG", Sub(&["LISTPACK", "OBJECT", "QUICKLIST", "SDSLEN"])), ("DISCARD", No),
+    ("ECHO", No), ("EVAL", AfterCount(2)), ("EVALSHA", AfterCount(2)), ("EVALSHA_RO", AfterCount(2)),
     ("EVAL_RO", AfterCount(2)), ("EXEC", No), ("FAILOVER", No), ("FCALL", AfterCount(2)),
     ("FCALL_RO", AfterCount(2)), ("FLUSHALL", No), ("FLUSHDB", No), ("FUNCTION", Sub(&[])), ("HELLO", No),
-    ("INFO", No), ("KEYS", No), ("LASTSAVE", No), ("LATENCY", Sub(&[])), ("LMPOP", AfterCount(1)),
-    ("LOLWUT", No), ("MEMORY", Sub(&["USAGE"])), ("MIGRATE", Migrate), ("MODULE", Sub(&[])), ("MONITOR", No),
-    ("MULTI", No), ("OBJECT", Sub(&["ENCODING", "FREQ", "IDLETIME", "REFCOUNT"])), ("PFDEBUG", At(2)),
-    ("PFSELFTEST", No), ("PING", No), ("PSYNC", No), ("PUBSUB", Sub(&["NUMSUB", "SHARDNUMSUB"])), ("QUIT", No),
-    ("RANDOMKEY", No), ("READONLY", No), ("READWRITE", No), ("REPLCONF", No), ("REPLICAOF", No), ("RESET", No),
-    ("ROLE", No), ("SAVE", No), ("SCAN", No), ("SCRIPT", Sub(&[])), ("SELECT", No), ("SENTINEL", Sub(&[])),
+    ("HOTKEYS", Sub(&[])), ("INFO", No), ("KEYS", No), ("LASTSAVE", No), ("LATENCY", Sub(&[])),
+    ("LMPOP", AfterCount(1)), ("LOLWUT", No), ("MEMORY", Sub(&["USAGE"])), ("MIGRATE", Migrate),
+    ("MODULE", Sub(&[])), ("MONITOR", No), ("MSETEX", AfterCount(1)), ("MULTI", No),
+    ("OBJECT", Sub(&["ENCODING", "FREQ", "IDLETIME", "REFCOUNT"])), ("PFDEBUG", At(2)), ("PFSELFTEST", No),
+    ("PING", No), ("PSYNC", No), ("PUBSUB", Sub(&["NUMSUB", "SHARDNUMSUB"])), ("QUIT", No), ("RANDOMKEY", No),
+    ("READONLY", No), ("READWRITE", No), ("REPLCONF", No), ("REPLICAOF", No), ("RESET", No), ("ROLE", No),
+    ("SAVE", No), ("SCAN", No), ("SCRIPT", Sub(&[])), ("SELECT", No), ("SENTINEL", Sub(&[])),
     ("SHUTDOWN", No), ("SINTERCARD", AfterCount(1)), ("SLAVEOF", No), ("SLOWLOG", Sub(&[])), ("SWAPDB", No),
     ("SYNC", No), ("TIME", No), ("UNWATCH", No), ("WAIT", No), ("WAITAOF", No),
     ("XGROUP", Sub(&["CREATE", "CREATECONSUMER", "DELCONSUMER", "DESTROY", "SETID"])),

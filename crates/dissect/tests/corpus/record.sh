@@ -177,6 +177,16 @@ replica() {
 }
 record redis/replica 6390 replica
 
+# A cluster of two, and what newer versions have.
+for port in 6395 6396; do
+    redis-server --port $port --save '' --dir "$work" --logfile "$work/cluster$port" --daemonize yes \
+        --cluster-enabled yes --cluster-config-file "$work/nodes$port.conf" --pidfile "$work/cluster$port.pid"
+    until redis-cli -p $port PING 2>/dev/null | grep -q PONG; do sleep 0.1; done
+done
+python3 "$here/redis/newer.py" setup 6395 6396
+record redis/newer 6395 python3 "$here/redis/newer.py" call 6395
+kill "$(cat "$work/cluster6395.pid")" "$(cat "$work/cluster6396.pid")" 2>/dev/null || true
+
 # --- Kafka -------------------------------------------------------------------------------------
 # The mock broker of librdkafka chooses its port, and nothing else speaks TCP here by now. Some
 # batches are large for one write of a slow tcpdump, hence the buffer.
