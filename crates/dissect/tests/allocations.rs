@@ -314,6 +314,43 @@ fn http2_does_not_allocate_once_the_buffers_are_there() {
 }
 
 #[test]
+fn messages_with_a_schema_are_shown_without_allocations() {
+    use wire::{DATA, END_STREAM, Encoder, frame, hello, message, rpc, settings};
+    const SET: &[u8] = include_bytes!("corpus/http2/typed.set");
+    // A string, a nested message, packed numbers, a map, a time, an enum, bytes; and out of order.
+    const KINDS: &[u8] =
+        b"\x72\x02hi\x8a\x01\x03\x0a\x01a\x92\x01\x02\x01\x02\xb2\x01\x08\x0a\x01k\x12\x03\x0a\x01v\
+        \xf2\x01\x02\x08\x01\x80\x01\x01\x7a\x02\xff\x00\x09\0\0\0\0\0\0\xf0\x3f";
+    let (mut c, mut s) = (Encoder::default(), Encoder::default());
+    let limits = Limits { schemas: remora_dissect::Schemas::parse(SET).unwrap(), ..Limits::default() };
+    let mut flow = Harness::with(&http2::ENTRY, Transport::Tcp, limits, Count::default());
+    flow.client(hello()).server(settings());
+    let rounds: Vec<[Vec<u8>; 2]> = (0..120)
+        .map(|n| {
+            let id = 2 * n + 1;
+            let asked = [
+                c.headers(id, 0, &rpc("/remora.typed.Typed/Echo")),
+                frame(DATA, END_STREAM, id, &message(0, KINDS)),
+            ];
+            let answered = [
+                s.headers(id, 0, &[(":status", "200"), ("content-type", "application/grpc")]),
+                frame(DATA, 0, id, &message(0, KINDS)),
+                s.headers(id, END_STREAM, &[("grpc-status", "0")]),
+            ];
+            [asked.concat(), answered.concat()]
+        })
+        .collect();
+    let play = |flow: &mut Harness<Count>, round: &[Vec<u8>; 2]| {
+        flow.client(&round[0]).server(&round[1]);
+    };
+    rounds[..20].iter().for_each(|r| play(&mut flow, r));
+    let before = ALLOCATIONS.get();
+    rounds[20..].iter().for_each(|r| play(&mut flow, r));
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 120);
+}
+
+#[test]
 fn postgresql_does_not_allocate_once_the_buffers_are_there() {
     const SIMPLE: &[u8] = b"Q\0\0\0\x1bSELECT name FROM t;   \0";
     const ANSWER: &[u8] = b"T\0\0\0\x1d\0\x01name\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0\

@@ -140,7 +140,12 @@ impl Writer<'_> {
                 Some((_, Value::EndGroup)) | None => None,
                 Some((number, _)) => Some(number),
             };
-            let (Some(number), Ok(at)) = (whole, u32::try_from(at)) else { return cut };
+            let (Some(number), Ok(at)) = (whole, u32::try_from(at)) else {
+                if cut {
+                    break;
+                }
+                return false;
+            };
             let place = Place { number: u32::try_from(number).unwrap_or(u32::MAX), at };
             sorted &= self.index.get(from..).and_then(<[_]>::last).is_none_or(|last| *last < place);
             self.index.push(place);
