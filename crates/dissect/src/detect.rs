@@ -193,6 +193,12 @@ pub(crate) fn stream(
     }
 }
 
+/// True when some protocol claims these bytes of a stream without doubt.
+pub(crate) fn is_certain(registry: &'static [Entry], bytes: &[u8]) -> bool {
+    let tcp = registry.iter().filter(|e| e.transports.contains(&Transport::Tcp));
+    tcp.map(|e| (e.probe)(bytes, Transport::Tcp)).any(|verdict| matches!(verdict, Verdict::Match(_)))
+}
+
 /// Looks for the beginning of a message in directions that were joined in the middle.
 fn join(registry: &'static [Entry], excluded: Excluded, samples: &[Sample<'_>; 2]) -> Option<Choice> {
     let mut best = Best(None);

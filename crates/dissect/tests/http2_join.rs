@@ -266,6 +266,48 @@ fn grpc_is_known_by_its_messages_where_its_content_type_is_not() {
 }
 
 #[test]
+fn a_connection_joined_in_a_large_transfer_is_read_when_the_next_request_comes() {
+    let (mut c, mut s) = (Encoder::default(), Encoder::default());
+    let mut engine = Engine::new(Limits::default(), CaptureSource::File, FlowIds::new(1, 1));
+    let (mut sink, mut now) = (Recorder::default(), 0);
+    let mut at = [1_000_u32, 7_000_u32];
+    let mut say = |engine: &mut Engine, role: Role, bytes: &[u8]| {
+        for bytes in bytes.chunks(1_400) {
+            let (i, ends) = match role {
+                Role::Client => (0, (client(), server())),
+                Role::Server => (1, (server(), client())),
+            };
+            let packet = tcp(ends.0, ends.1, at[i], at[1 - i], ACK, bytes);
+            at[i] += u32::try_from(bytes.len()).unwrap();
+            now += 1_000_000;
+            engine.packet(Timestamp(now), &packet, u32::try_from(packet.len()).unwrap(), &mut sink);
+        }
+    };
+    // Three megabytes of one response, and nothing of the client but room for more.
+    let chunk = frame(DATA, 0, 1, &[b'x'; 16_000]);
+    for i in 0..200 {
+        say(&mut engine, Role::Server, if i == 0 { &chunk[5_000..] } else { &chunk });
+        if i % 2 == 0 {
+            say(&mut engine, Role::Client, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 62, 128]));
+        }
+    }
+    say(&mut engine, Role::Server, &frame(DATA, END_STREAM, 1, b"end"));
+    for n in 0..3 {
+        let id = 3 + 2 * n;
+        let path = format!("/after/{id}");
+        say(&mut engine, Role::Client, &c.headers(id, END_STREAM, &get(&path)));
+        let answer = [s.headers(id, 0, &[(":status", "200")]), frame(DATA, END_STREAM, id, path.as_bytes())];
+        say(&mut engine, Role::Server, &answer.concat());
+    }
+    engine.finish(&mut sink);
+    let found: Vec<_> = sink.calls.iter().map(|c| (c.text(f::PATH), c.text(f::RESPONSE_BODY))).collect();
+    for id in [3, 5, 7] {
+        let path = format!("/after/{id}");
+        assert!(found.contains(&(path.clone(), path)), "{found:?}");
+    }
+}
+
+#[test]
 fn other_protocols_are_not_taken_for_it() {
     let probe = |bytes: &[u8]| (http2::ENTRY.probe)(bytes, Transport::Tcp);
     for other in [

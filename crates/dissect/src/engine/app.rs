@@ -2,6 +2,7 @@
 
 use remora_model::{Timestamp, Transport};
 
+use super::doze::Doze;
 use super::env::{Env, count};
 use super::stream::Stream;
 use crate::detect::{self, Choice, Entry, Excluded, Sample, Verdict};
@@ -10,10 +11,6 @@ use crate::{Context, Dissector, Ending, Problem, Role, Taken};
 
 /// Datagrams that are looked at before a flow's protocol counts as unknown.
 const DATAGRAM_TRIES: u8 = 8;
-
-/// Bytes of a connection joined in the middle that are looked at before its protocol counts as
-/// unknown, in units of `Limits::detect_bytes`.
-const JOIN_TRIES: u64 = 16;
 
 /// Times that bytes may not fit a protocol, before a call was found, until the guess counts as
 /// wrong: at once where there was a doubt.
@@ -92,6 +89,7 @@ pub(super) struct App {
     streams: [Stream; 2],
     /// The direction that opened the connection, where that was seen.
     opener: Option<usize>,
+    doze: Doze,
     /// The protocol that was found, and the direction in which its client sends. Outlives the
     /// dissector.
     found: Option<(&'static str, usize)>,
@@ -107,6 +105,7 @@ impl App {
             state: State::Detecting(0),
             streams: Default::default(),
             opener: None,
+            doze: Doze::default(),
             found: None,
             excluded: Excluded::default(),
             changes: 0,
@@ -167,8 +166,14 @@ impl App {
     pub(super) fn data(&mut self, dir: usize, bytes: &[u8], ts: Timestamp, env: &mut Env<'_>) {
         let stream = &mut self.streams[dir];
         stream.arrived(ts);
+        let (registry, front) = (env.registry, bytes.get(..env.limits.detect_bytes).unwrap_or(bytes));
+        let certain = || detect::is_certain(registry, front);
         match &mut self.state {
             State::Opaque => stream.pos += bytes.len() as u64,
+            State::Detecting(_) if self.doze.passes(dir, bytes.len(), certain) => {
+                stream.pos += bytes.len() as u64;
+                stream.joined = true;
+            }
             State::Detecting(_) => {
                 stream.push(bytes);
                 self.detect(false, env);
@@ -209,6 +214,7 @@ impl App {
             stream.skip = 0;
             stream.lost = None;
         }
+        self.doze = Doze::default();
         self.changes += 1;
         if self.changes > MAX_CHANGES {
             return self.give_up(env);
@@ -400,19 +406,9 @@ impl App {
     fn apply(&mut self, choice: Choice, env: &mut Env<'_>) {
         let limit = env.limits.detect_bytes.max(1);
         match choice {
-            Choice::Wait => {}
+            Choice::Wait => self.pass_over(false, limit),
             Choice::Unknown => self.give_up(env),
-            Choice::PassOver => {
-                // Joined in the middle and nothing found yet: make room for what follows.
-                for s in &mut self.streams {
-                    if s.joined && s.rest().len() >= limit {
-                        s.take(limit / 2);
-                    }
-                }
-                if self.streams.iter().any(|s| s.pos > JOIN_TRIES * limit as u64) {
-                    self.give_up(env);
-                }
-            }
+            Choice::PassOver => self.pass_over(true, limit),
             Choice::Found { entry, client, at, certain } => {
                 if let Some((dir, offset)) = at {
                     self.streams[dir].joined = false;
@@ -423,6 +419,24 @@ impl App {
                     self.streams[dir].take(offset);
                 }
                 self.start(entry, client, certain, env);
+            }
+        }
+    }
+
+    /// Nothing was found yet in a connection joined in the middle: makes room for what follows.
+    /// `full`: no more can be looked at together.
+    fn pass_over(&mut self, full: bool, limit: usize) {
+        if !self.streams.iter().any(|s| s.joined) {
+            return;
+        }
+        let seen = self.streams.iter().map(|s| s.pos).max().unwrap_or(0);
+        let tired = self.doze.tires(seen, limit, full);
+        for s in &mut self.streams {
+            if tired && !s.is_empty() {
+                s.clear();
+                s.joined = true;
+            } else if s.joined && s.rest().len() >= limit {
+                s.take(limit / 2);
             }
         }
     }

@@ -7,6 +7,7 @@
 
 mod app;
 mod counts;
+mod doze;
 mod env;
 mod flow;
 mod fragments;
