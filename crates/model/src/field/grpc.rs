@@ -10,7 +10,7 @@ fields! { after http;
     GRPC_STATUS "grpc_status" Int Of(Grpc), Stored, "5", "status code from the grpc-status trailer";
     GRPC_STATUS_NAME "grpc_status_name" UpperText Of(Grpc), Repeating, "\"NOT_FOUND\"", "status code by name";
     GRPC_MESSAGE "grpc_message" Text Of(Grpc), Stored, "\"no such user\"", "error text from the grpc-message trailer, percent-decoded";
-    GRPC_KIND "grpc_kind" LowerText Of(Grpc), Repeating, "\"unary\"", "unary, client_stream, server_stream or bidi_stream, by the number of messages sent; absent where not all were seen";
+    GRPC_KIND "grpc_kind" LowerText Of(Grpc), Repeating, "\"unary\"", "unary, client_stream, server_stream or bidi_stream: as declared where the schema is known, else by the number of messages sent; absent where not all were seen";
     GRPC_REQUEST_MESSAGES "grpc_request_messages" Int Of(Grpc), Stored, "1", "messages that the client sent";
     GRPC_RESPONSE_MESSAGES "grpc_response_messages" Int Of(Grpc), Stored, "1", "messages that the server sent";
     GRPC_ENCODING "grpc_encoding" LowerText Of(Grpc), Repeating, "\"gzip\"", "message compression of the response, else of the request, from grpc-encoding";
