@@ -1,175 +1,195 @@
-//! `cargo xtask bench dissect [FILE]`: `remora dissect` against tshark on the same file and core.
+//! `cargo xtask bench dissect [FILE]`: the dissectors by protocol, alone and against tshark.
+//!
+//! Of each protocol the committed captures are multiplied into a large one, which three contestants
+//! read on one core: the library alone (`crates/dissect/benches/protocols`), `remora dissect -o tsv`,
+//! and tshark, which reads the beginning only because it takes long. HTTP has besides a capture that
+//! is made here, of long connections.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+mod contestant;
+mod library;
+mod made;
+mod tshark;
+
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::load::{CONNECTIONS, Server};
-use super::process::{Background, Scratch, children_cpu_seconds};
+use super::process::Scratch;
 use super::sample::{Sample, grouped};
-use crate::args::Args;
-use crate::product;
-use crate::run::{Run, is_root};
+use crate::args::{Args, UsageError};
+use crate::run::Run;
+use contestant::Contestant;
+use library::{Captures, Library};
 
-/// Packets of the capture that is made: about 150 MB.
-const PACKETS: u32 = 600_000;
+/// Megabytes of each multiplied capture, and of the beginning that tshark reads.
+const SIZES: [u32; 2] = [96, 8];
 
-/// What tshark reads at most, in bytes: about ten seconds of its time per turn.
+/// The same with `--quick`.
+const QUICK: [u32; 2] = [16, 2];
+
+/// What tshark reads at most of a capture that is not multiplied, in bytes: about ten seconds.
 const TSHARK_LIMIT: u64 = 48_000_000;
 
-/// The fields that tshark prints: what `remora dissect` prints of a call, as far as tshark has it.
-const TSHARK_FIELDS: &[&str] = &[
-    "frame.time_epoch",
-    "ip.src",
-    "tcp.srcport",
-    "ip.dst",
-    "tcp.dstport",
-    "http.request.method",
-    "http.host",
-    "http.request.uri",
-    "http.response.code",
-    "http.time",
-];
+/// How many times as fast as tshark every protocol is to be.
+const GOAL: f64 = 50.0;
 
-/// A program under measurement.
-struct Contestant {
-    name: &'static str,
-    run: Run,
-    /// What it reads.
-    bytes: u64,
-    /// Calls that it finds in that.
-    calls: u64,
-    megabytes: Sample,
-    calls_per_second: Sample,
+/// The name of the capture that is made here, in the table.
+const LONG: &str = "http (long connections)";
+
+/// What was measured of a protocol.
+struct Row {
+    protocol: String,
+    library: Library,
+    remora: Contestant,
+    tshark: Option<Contestant>,
 }
 
 pub(super) fn bench(root: &Path, mut args: Args) -> Result<()> {
-    let rounds = super::number(&mut args, "--rounds", 3, 50)?;
+    let quick = args.flag("--quick");
+    let rounds = super::number(&mut args, "--rounds", if quick { 1 } else { 3 }, 50)?;
+    let wanted = args.value("--protocol")?;
     let files = args.positional()?;
     super::need(&["tshark", "taskset"])?;
     let remora = super::remora(root)?;
-    let file = match files.as_slice() {
-        [] => made()?,
-        [file] => PathBuf::from(file).canonicalize().with_context(|| format!("cannot read {file}"))?,
-        _ => bail!(crate::args::UsageError("bench dissect takes one file".into())),
-    };
     let scratch = Scratch::new()?;
-    let bytes = file.metadata()?.len();
-    let head = head_for_tshark(&file, bytes, scratch.path())?;
-    let head_bytes = head.metadata()?.len();
+    let bench = Bench { root, remora, dir: scratch.path(), rounds, sizes: if quick { QUICK } else { SIZES } };
 
     println!("dissect: {rounds} rounds, every program on one core; rates are per second of its CPU time");
     super::print_conditions();
-    println!(
-        "file: {} MB; tshark reads {}",
-        grouped(bytes as f64 / 1e6),
-        if head == file {
-            "all of it".to_owned()
-        } else {
-            format!("its first {} MB only, because it takes long", grouped(head_bytes as f64 / 1e6))
+    let mut rows = Vec::new();
+    match files.as_slice() {
+        [] => {
+            let all = library::protocols(root)?;
+            if let Some(unknown) = wanted.as_ref().filter(|name| !all.contains(name)) {
+                let all = all.join(", ");
+                bail!(UsageError(format!("there are no captures of `{unknown}`, but of: {all}")));
+            }
+            let chosen = |name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
+            if chosen("http") && !quick {
+                rows.push(bench.file(LONG, "http", &made::http()?)?);
+            }
+            for name in all.iter().filter(|name| chosen(name)) {
+                rows.push(bench.multiplied(name)?);
+            }
         }
-    );
-
-    let dissect = |format: &str| Run::new(&remora).arg("dissect").arg(&file).args(["-o", format]);
-    let mut tshark = Run::new("tshark").arg("-r").arg(&head).args(["-Y", "http", "-T", "fields"]);
-    for field in TSHARK_FIELDS {
-        tshark = tshark.args(["-e", field]);
-    }
-    // Calls are counted by what is printed: one line each of remora (TSV has a line of names), one
-    // line per response of tshark.
-    let status = TSHARK_FIELDS.iter().position(|field| *field == "http.response.code").unwrap_or(0);
-    let responded = |line: &str| line.split('\t').nth(status).is_some_and(|code| !code.is_empty());
-    let mut contestants = [
-        Contestant::new("remora -o ndjson", dissect("ndjson"), bytes, |_| true)?,
-        Contestant::new("remora -o tsv", dissect("tsv"), bytes, |_| true)?,
-        Contestant::new("tshark -T fields", tshark, head_bytes, responded)?,
-    ];
-    contestants[1].calls = contestants[0].calls;
-    for round in 1..=rounds {
-        for contestant in &mut contestants {
-            let wall = contestant.turn()?;
-            eprintln!("  round {round}: {:17} {:.2} s", contestant.name, wall.as_secs_f64());
+        [file] => {
+            let file = PathBuf::from(file).canonicalize().with_context(|| format!("cannot read {file}"))?;
+            rows.push(bench.file("FILE", wanted.as_deref().unwrap_or("http"), &file)?);
         }
+        _ => bail!(UsageError("bench dissect takes one file".into())),
     }
-    print(&contestants);
+    print(&rows);
     Ok(())
 }
 
-impl Contestant {
-    /// Runs the program once to count the calls that it finds, which also warms the file's pages.
-    fn new(name: &'static str, run: Run, bytes: u64, is_call: impl Fn(&str) -> bool) -> Result<Self> {
-        let run = on_one_core(&run);
-        let mut command = run.command();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let mut calls = 0;
-        let mut lines = BufReader::new(child.stdout.take().context("a pipe was asked for")?);
-        let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line)? > 0 {
-            calls += u64::from(is_call(&String::from_utf8_lossy(&line)));
-            line.clear();
-        }
-        if !child.wait()?.success() {
-            bail!("`{}` failed", run.line());
-        }
-        Ok(Self {
-            name,
-            run,
-            bytes,
-            calls,
-            megabytes: Sample::default(),
-            calls_per_second: Sample::default(),
-        })
+/// What all measurements of a run have in common.
+struct Bench<'a> {
+    root: &'a Path,
+    remora: PathBuf,
+    dir: &'a Path,
+    rounds: u32,
+    sizes: [u32; 2],
+}
+
+impl Bench<'_> {
+    /// Measures with the committed captures of a protocol.
+    fn multiplied(&self, protocol: &str) -> Result<Row> {
+        let captures = Captures::Committed { write_to: self.dir };
+        let library = library::measure(self.root, protocol, self.sizes, self.rounds, captures)?;
+        let [file, head] = ["", "-head"].map(|end| self.dir.join(format!("{protocol}{end}.pcap")));
+        let row = self.compare(protocol, protocol, library, &file, &head)?;
+        // There are many of them, and they are large.
+        std::fs::remove_file(&file)?;
+        std::fs::remove_file(&head)?;
+        Ok(row)
     }
 
-    /// Measures the program once; how long it took by the clock.
-    fn turn(&mut self) -> Result<Duration> {
-        let (began, before) = (Instant::now(), children_cpu_seconds()?);
-        let mut command = self.run.command();
-        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-        if !status.success() {
-            bail!("`{}` failed", self.run.line());
+    /// Measures with one capture as it is.
+    fn file(&self, name: &str, protocol: &str, file: &Path) -> Result<Row> {
+        let library = library::measure(self.root, protocol, self.sizes, self.rounds, Captures::File(file))?;
+        let head = head_for_tshark(file, self.dir)?;
+        self.compare(name, protocol, library, file, &head)
+    }
+
+    /// Lets the programs take turns.
+    fn compare(&self, name: &str, protocol: &str, library: Library, file: &Path, head: &Path) -> Result<Row> {
+        let dissect = Run::new(&self.remora).arg("dissect").arg(file).args(["-o", "tsv"]);
+        let mut remora = Contestant::new(dissect, file.metadata()?.len(), |_| 0)?;
+        // A text may hold line ends, so that lines are not counted.
+        remora.calls = library.calls;
+        let mut tshark = match tshark::asked(protocol) {
+            Some(asked) => {
+                let run = asked.run(head, &library.ports);
+                Some(Contestant::new(run, head.metadata()?.len(), |line| asked.calls_in(line))?)
+            }
+            None => None,
+        };
+        for round in 1..=self.rounds {
+            let mut turn = |name: &str, contestant: &mut Contestant| {
+                let took = contestant.turn()?;
+                eprintln!("  {protocol} round {round}: {name} {:.2} s", took.as_secs_f64());
+                Ok::<(), anyhow::Error>(())
+            };
+            turn("remora", &mut remora)?;
+            if let Some(tshark) = &mut tshark {
+                turn("tshark", tshark)?;
+            }
         }
-        // The clock's time would count what else the machine does against the program.
-        let cpu = (children_cpu_seconds()? - before).max(0.01);
-        self.megabytes.add(self.bytes as f64 / 1e6 / cpu);
-        self.calls_per_second.add(self.calls as f64 / cpu);
-        Ok(began.elapsed())
+        Ok(Row { protocol: name.to_owned(), library, remora, tshark })
     }
 }
 
-fn on_one_core(run: &Run) -> Run {
-    let core = std::thread::available_parallelism().map_or(0, |n| n.get() - 1);
-    Run::new("taskset").args(["-c", &core.to_string(), "sh", "-c", &format!("exec {}", run.line())])
-}
-
-fn print(contestants: &[Contestant; 3]) {
-    println!("\n{:17} {:>8} {:>24} {:>12}", "", "calls", "MB/s per core", "calls/s");
-    for c in contestants {
+fn print(rows: &[Row]) {
+    println!("\nThe library alone (packets in memory, calls counted):\n");
+    println!(
+        "| {:23} | {:>5} | {:>9} | {:>11} | {:>7} | {:>11} | {:>16} | {:>8} |",
+        "protocol", "MB", "calls", "connections", "MB/s", "calls/s", "allocations/call", "peak MB"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+    for Row { protocol, library: l, .. } in rows {
         println!(
-            "{:17} {:>8} {:>24} {:>12}",
-            c.name,
-            c.calls,
-            c.megabytes.spread(1),
-            grouped(c.calls_per_second.median())
+            "| {protocol:23} | {:>5.0} | {:>9} | {:>11} | {:>7.0} | {:>11} | {:>16.3} | {:>8.1} |",
+            l.bytes as f64 / 1e6,
+            grouped(l.calls as f64),
+            grouped(l.connections as f64),
+            l.mb_per_s,
+            grouped(l.calls_per_s),
+            l.allocations_per_call,
+            l.peak_bytes as f64 / 1e6,
         );
     }
-    let [ndjson, tsv, tshark] = contestants;
-    for c in [ndjson, tsv] {
+    println!("\n`remora dissect -o tsv` against `tshark -T fields`, medians with the least and the most:\n");
+    println!(
+        "| {:23} | {:>7} | {:>11} | {:>24} | {:>24} | {:>13} | {:>9} |",
+        "protocol", "MB/s", "calls/s", "times tshark by bytes", "by calls", "calls of both", "goal met"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---|");
+    for row in rows {
+        let r = &row.remora;
+        let (bytes, calls, both, goal) = match &row.tshark {
+            None => ("-".to_owned(), "-".to_owned(), "-".to_owned(), "no tshark".to_owned()),
+            Some(t) => {
+                let ratio = r.megabytes.over(&t.megabytes);
+                // Without calls of its own, as when it counts frames that are none, there is no ratio.
+                let calls = if t.calls == 0 { Sample::default() } else { r.calls_per_second.over(&t.calls_per_second) };
+                let goal = if ratio.median() >= GOAL { "yes" } else { "no" };
+                (ratio.spread(0), calls.spread(0), format!("{}/{}", row.library.head_calls, t.calls), goal.to_owned())
+            }
+        };
         println!(
-            "{} is {} times as fast as tshark by bytes, {} times by calls",
-            c.name,
-            c.megabytes.over(&tshark.megabytes).spread(1),
-            c.calls_per_second.over(&tshark.calls_per_second).spread(1)
+            "| {:23} | {:>7.0} | {:>11} | {bytes:>24} | {calls:>24} | {both:>13} | {goal:>9} |",
+            row.protocol,
+            r.megabytes.median(),
+            grouped(r.calls_per_second.median()),
         );
     }
+    println!("\nGoal: {GOAL} times tshark by bytes. Calls of both: in the beginning that tshark reads, Remora's and");
+    println!("what tshark shows of the field by which it is counted, which is not always one per call.");
 }
 
 /// `file`, or a copy of its beginning when tshark would take too long for all of it.
-fn head_for_tshark(file: &Path, bytes: u64, dir: &Path) -> Result<PathBuf> {
+fn head_for_tshark(file: &Path, dir: &Path) -> Result<PathBuf> {
+    let bytes = file.metadata()?.len();
     if bytes <= TSHARK_LIMIT {
         return Ok(file.to_owned());
     }
@@ -185,43 +205,4 @@ fn head_for_tshark(file: &Path, bytes: u64, dir: &Path) -> Result<PathBuf> {
     let head = dir.join("head.pcap");
     Run::new("editcap").arg("-r").arg(file).arg(&head).arg(format!("1-{}", first.max(1))).output()?;
     Ok(head)
-}
-
-/// The capture that is made once and kept beside the builds: nginx and wrk, through tcpdump.
-fn made() -> Result<PathBuf> {
-    let dir = product::target_dir().join("bench");
-    let file = dir.join(format!("http-{PACKETS}.pcap"));
-    if file.exists() {
-        return Ok(file);
-    }
-    super::need(&["nginx", "wrk", "tcpdump"])?;
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let scratch = Scratch::new()?;
-    let server = Server::start(scratch.path())?;
-    let part = dir.join(format!("http-{PACKETS}.pcap.part"));
-    // A large buffer (-B, KiB), so that the file has no holes; as the user, who owns the directory.
-    let mut tcpdump = Run::new("tcpdump").args(["-s0", "-i", "lo", "-B", "131072", "-w"]).arg(&part);
-    if is_root() {
-        tcpdump = tcpdump.args(["-Z", "root"]);
-    }
-    let filter = format!("tcp port {}", server.port);
-    let run = tcpdump.args(["-c", &PACKETS.to_string(), &filter]).root();
-    eprintln!("making a capture of {PACKETS} packets (wrk -c{CONNECTIONS} and nginx on loopback)");
-    eprintln!("+ {}", run.line());
-    let mut tcpdump = Background::start(&run, "tcpdump", scratch.path())?;
-    tcpdump.wait_until(Duration::from_secs(30), |tcpdump| tcpdump.log().contains("listening on"))?;
-    let load = server.load_in_background(60, scratch.path())?;
-    let began = Instant::now();
-    while !tcpdump.has_ended()? {
-        if began.elapsed() > Duration::from_secs(60) {
-            bail!("tcpdump has not seen {PACKETS} packets in a minute: {}", tcpdump.log().trim());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    drop(load);
-    server.stop()?;
-    eprintln!("{}", tcpdump.stop()?.trim());
-    File::open(&part).with_context(|| format!("cannot read {}", part.display()))?;
-    std::fs::rename(&part, &file)?;
-    Ok(file)
 }
