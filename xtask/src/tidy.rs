@@ -7,6 +7,7 @@ mod edges;
 pub(crate) mod generated;
 mod licences;
 mod links;
+mod protocols;
 mod spdx;
 mod text;
 mod workspace;
@@ -61,6 +62,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("words", text::words),
     ("whitespace", text::whitespace),
     ("links", links::links),
+    ("what belongs to a protocol", protocols::complete),
     ("generated files", generated::up_to_date),
 ];
 

@@ -171,9 +171,18 @@ fn print(rows: &[Row]) {
             Some(t) => {
                 let ratio = r.megabytes.over(&t.megabytes);
                 // Without calls of its own, as when it counts frames that are none, there is no ratio.
-                let calls = if t.calls == 0 { Sample::default() } else { r.calls_per_second.over(&t.calls_per_second) };
+                let calls = if t.calls == 0 {
+                    Sample::default()
+                } else {
+                    r.calls_per_second.over(&t.calls_per_second)
+                };
                 let goal = if ratio.median() >= GOAL { "yes" } else { "no" };
-                (ratio.spread(0), calls.spread(0), format!("{}/{}", row.library.head_calls, t.calls), goal.to_owned())
+                (
+                    ratio.spread(0),
+                    calls.spread(0),
+                    format!("{}/{}", row.library.head_calls, t.calls),
+                    goal.to_owned(),
+                )
             }
         };
         println!(
@@ -183,7 +192,9 @@ fn print(rows: &[Row]) {
             grouped(r.calls_per_second.median()),
         );
     }
-    println!("\nGoal: {GOAL} times tshark by bytes. Calls of both: in the beginning that tshark reads, Remora's and");
+    println!(
+        "\nGoal: {GOAL} times tshark by bytes. Calls of both: in the beginning that tshark reads, Remora's and"
+    );
     println!("what tshark shows of the field by which it is counted, which is not always one per call.");
 }
 

@@ -1,11 +1,12 @@
 //! How fast the library is by protocol, without a file to read and without anything to print: the
 //! committed captures of each protocol, multiplied, through an engine into a sink that counts.
 //!
-//! `cargo bench -p remora-dissect --bench protocols -- [--protocol NAME] [--mb N] [--rounds N] [--write DIR]`
+//! `cargo bench -p remora-dissect --bench protocols -- [--protocol NAME] [--mb N] [--rounds N] [--write DIR] [--file FILE]`
 //!
 //! Prints a line of tab-separated values per protocol, under a line of their names, for
 //! `cargo xtask bench dissect` to read. `--write` leaves each capture in DIR: `NAME.pcap`, and
-//! its beginning of at most `--head-mb` megabytes in `NAME-head.pcap`. Asserts nothing about time.
+//! its beginning of at most `--head-mb` megabytes in `NAME-head.pcap`. `--file` measures with a
+//! capture as it is. Asserts nothing about time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod counting;
@@ -71,13 +72,14 @@ impl Sink for Ports {
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let (mut bench, mut wanted, mut write) = (false, None, None);
+    let (mut bench, mut wanted, mut write, mut file) = (false, None, None, None);
     let (mut megabytes, mut head, mut rounds) = (64_usize, 8_usize, 3_u32);
     while let Some(arg) = args.next() {
         let mut value = || args.next().unwrap_or_else(|| panic!("{arg} needs a value"));
         match arg.as_str() {
             "--bench" => bench = true,
             "--protocol" => wanted = Some(value()),
+            "--file" => file = Some(PathBuf::from(value())),
             "--write" => write = Some(PathBuf::from(value())),
             "--mb" => megabytes = value().parse().expect("--mb takes a number"),
             "--head-mb" => head = value().parse().expect("--head-mb takes a number"),
@@ -91,6 +93,13 @@ fn main() {
         return;
     }
     println!("{}", COLUMNS.join("\t"));
+    if let Some(file) = file {
+        // As it is, under the name that was given.
+        let capture = Capture::multiplied(&[file], 1, 1);
+        let mut ports = Ports::default();
+        capture.run(&mut engine(), &mut ports);
+        return measure(wanted.as_deref().unwrap_or("file"), &capture, &ports.0, rounds);
+    }
     for (name, files) in protocols() {
         if wanted.as_ref().is_some_and(|w| *w != name) {
             continue;

@@ -179,8 +179,8 @@ pub(super) fn probe(bytes: &[u8]) -> Verdict {
     match (chain.role, chain.weight) {
         (Some(role), ENOUGH..) => Verdict::Match(role),
         (Some(role), _) => Verdict::Likely(role),
-        // A server's first frame; an empty one alone also begins other protocols' messages.
-        (None, weight) if server && weight > 2 => Verdict::Match(Role::Server),
+        // A server's first frame, or a client's second, where its preface was not seen; an empty one
+        // alone also begins other protocols' messages. The other direction tells.
         (None, _) if server && bytes.len() >= HEADER_LEN => Verdict::Likely(Role::Server),
         _ if bytes.len() < WAIT => Verdict::NeedMore,
         _ => Verdict::No,

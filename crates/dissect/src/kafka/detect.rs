@@ -170,6 +170,12 @@ fn is_plausible(token: Token<'_>) -> bool {
             i16::try_from(code).is_ok_and(error::is_plausible)
         }
         Token::Value(Field { mark: Mark::Acks, .. }, Value::Int(acks)) => (-1..=1).contains(&acks),
+        // All that tells a response to ApiVersions from any other bytes. Keys and versions are given
+        // out one after the other; the largest key is 94 in Kafka 4.2.
+        Token::Value(Field { name: "apiKey", .. }, Value::Int(key)) => (0..1_000).contains(&key),
+        Token::Value(Field { name: "minVersion" | "maxVersion", .. }, Value::Int(version)) => {
+            (0..100).contains(&version)
+        }
         Token::Value(_, Value::Text(text)) => std::str::from_utf8(text).is_ok(),
         _ => true,
     }

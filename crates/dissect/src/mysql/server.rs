@@ -355,6 +355,10 @@ fn first_packet<'a>(
         (_, 0x00 | 0x01) if p.len > 1 && p.len <= 4 && manner.has(CLIENT_OPTIONAL_RESULTSET_METADATA) => {
             columns(e, packet::int(&mut { rest })?, first == 1);
         }
+        // It may as well answer COM_STMT_PREPARE: an id, two counts, a zero, a count.
+        (None, 0x00) if e.kind == Kind::Unasked && p.len == 12 && p.payload.get(9) == Some(&0) => {
+            return None;
+        }
         (_, 0x00) => {
             let done = Done::read(rest)?;
             e.affected = Some(e.affected.unwrap_or(0).saturating_add(done.affected));

@@ -10,7 +10,8 @@
 //! - which no other call stands for: the request of a call is told once, and so is its response.
 //!
 //! What is missing is no contradiction: a statement that was prepared before the capture began has
-//! no text.
+//! no text. Nor is what a field says by its definition of the half that was seen ([`OF_EITHER`]),
+//! or a call that the run that saw all has not whole.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, HashMap};
@@ -68,13 +69,30 @@ impl Sink for Statements {
 }
 
 impl Stated {
-    /// Some of its header fields are not known: what depends on them is not either.
+    /// Some of its header fields are not known: what depends on them is not either. Or a topic is
+    /// named by its id.
     fn guesses(&self) -> bool {
+        let topics = self.fields.get(field::KAFKA_TOPICS.def().name);
+        if let Some(Value::List(topics)) = topics
+            && topics.iter().any(|t| is_topic_id(t))
+        {
+            return true;
+        }
         self.fields.contains_key(field::HTTP2_UNKNOWN_HEADERS.def().name)
     }
 
+    /// Bodies are decoded by what the headers say: of gRPC, of a content coding.
+    fn knows_body_of(&self, whole: &Self) -> bool {
+        let headers = |c: &Self| {
+            [field::REQUEST_HEADERS, field::RESPONSE_HEADERS].map(|id| c.fields.get(id.def().name).cloned())
+        };
+        self.protocol == whole.protocol && headers(self) == headers(whole)
+    }
+
+    /// Where to look for the same call: whether it is one of gRPC, only its headers tell.
     fn key(&self) -> (Protocol, Endpoint, Endpoint) {
-        (self.protocol, self.client, self.server)
+        let http = self.protocol == Protocol::Grpc;
+        (if http { Protocol::Http } else { self.protocol }, self.client, self.server)
     }
 
     /// When its last byte came; far away where that is not known.
@@ -105,7 +123,28 @@ impl Stated {
 
     /// What it says otherwise than `whole`, which has seen everything.
     pub fn contradicts(&self, whole: &Self) -> Option<String> {
-        if self.incomplete.is_none() && !self.guesses() {
+        let partial = self.incomplete.is_some() || self.guesses();
+        if self.protocol != whole.protocol && !(self.guesses() && self.protocol == Protocol::Http) {
+            return Some(format!("it is {}", self.protocol.name()));
+        }
+        if whole.incomplete.is_some() || whole.guesses() {
+            // Neither has seen all of it.
+            if self.ts > whole.until() || whole.ts > self.until() {
+                return Some(format!("at {} instead of {} to {}", self.ts, whole.ts, whole.until()));
+            }
+            return self.fields.iter().find_map(|(name, value)| {
+                let all = whole.fields.get(name)?;
+                let decoded = name.ends_with(".body") && !self.knows_body_of(whole);
+                let unknown = *name == field::HTTP2_UNKNOWN_HEADERS.def().name;
+                let fits = decoded
+                    || unknown
+                    || value == all
+                    || is_part(name, value, all)
+                    || is_part(name, all, value);
+                (!fits).then(|| format!("{name} is {} instead of {}", shown(value), shown(all)))
+            });
+        }
+        if !partial {
             let head =
                 |c: &Self| (c.ts, c.elapsed_us, c.ttlb_us, c.lengths, c.failed, c.client_error, c.incomplete);
             if head(self) != head(whole) {
@@ -124,13 +163,21 @@ impl Stated {
                 return Some("it has failed".to_owned());
             }
         }
-        let partial = self.incomplete.is_some() || self.guesses();
         self.fields.iter().find_map(|(name, value)| {
             if *name == field::HTTP2_UNKNOWN_HEADERS.def().name {
                 return None;
             }
             let all = whole.fields.get(name);
-            let fits = all.is_some_and(|all| value == all || (partial && is_part(name, value, all)));
+            if partial && name.ends_with(".body") && !self.knows_body_of(whole) {
+                return None;
+            }
+            // What was remembered may have changed where something is missing.
+            if REMEMBERED.contains(name) && all.is_none_or(|all| is_part(name, value, all)) {
+                return None;
+            }
+            // What is cut or not seen, where nothing was cut.
+            let mark = partial && matches!(value, Value::Bool(_)) && all.is_none();
+            let fits = mark || all.is_some_and(|all| value == all || (partial && is_part(name, value, all)));
             (!fits).then(|| {
                 format!("{name} is {} instead of {}", shown(value), all.map_or("nothing".to_owned(), shown))
             })
@@ -155,16 +202,36 @@ fn shown(value: &Value) -> String {
 /// Numbers that grow as more is seen.
 const COUNTS: &[&str] = &["size", "bytes", "length", "rows", "records", "messages", "columns", "count"];
 
+/// Fields that tell of the request where that was seen and else of the response, or of both, and
+/// what stands in for a command that was not seen.
+const OF_EITHER: &[&str] = &["http_version", "content_type", "dns_flags"];
+const STAND_INS: &[(&str, &[u8])] = &[("mysql_command", b"ERROR"), ("postgresql_command", b"ERROR")];
+
+/// What was said once and is remembered for the calls that follow: it is as old as the newest
+/// message that was seen.
+const REMEMBERED: &[&str] =
+    &["mysql_database", "mysql_auth_plugin", "mysql_user", "postgresql_application", "postgresql_database"];
+
+/// Fields that are made of what is known, and so look otherwise where less is.
+const MADE: &[&str] = &["kafka_request_body", "kafka_response_body"];
+
 fn is_part(name: &str, part: &Value, whole: &Value) -> bool {
+    if OF_EITHER.contains(&name) || REMEMBERED.contains(&name) || MADE.contains(&name) {
+        return true;
+    }
     match (part, whole) {
-        (Value::Text(part), Value::Text(whole)) => contains(whole, part),
-        (Value::List(part), Value::List(whole)) => part.iter().all(|p| whole.iter().any(|w| contains(w, p))),
+        (Value::Text(part), Value::Text(whole)) => {
+            contains(whole, part) || STAND_INS.contains(&(name, part.as_slice()))
+        }
+        (Value::List(part), Value::List(whole)) => {
+            part.len() <= whole.len() && part.iter().all(|p| whole.iter().any(|w| contains(w, p)))
+        }
         (Value::Map(part), Value::Map(whole)) => part.iter().all(|(k, v)| {
             let unknown = |t: &[u8]| t == b"?";
             whole.iter().any(|(wk, wv)| (wk == k || unknown(k)) && (contains(wv, v) || unknown(v)))
         }),
-        // Seen or not, ended well or not: what is not seen is not told.
-        (Value::Bool(part), Value::Bool(_)) => !part,
+        // Seen or not, ended well or not: what is not seen is not told. What is cut is.
+        (Value::Bool(part), Value::Bool(_)) => !part || name.ends_with("_truncated"),
         (Value::Int(part), Value::Int(whole)) => {
             part <= whole && COUNTS.iter().any(|end| name.ends_with(end))
         }
@@ -173,7 +240,20 @@ fn is_part(name: &str, part: &Value, whole: &Value) -> bool {
 }
 
 fn contains(whole: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || whole.windows(part.len()).any(|w| w == part)
+    // Bytes of a type that was not seen are shown in hexadecimal.
+    part.is_empty()
+        || is_topic_id(part)
+        || part.starts_with(b"\\x")
+        || whole.windows(part.len()).any(|w| w == part)
+}
+
+/// A Kafka topic by its id, where the name was not seen: 16 bytes in Base64 without padding, and a
+/// partition.
+fn is_topic_id(text: &[u8]) -> bool {
+    let id = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    text.len() >= 22
+        && text[..22].iter().all(id)
+        && text[22..].iter().all(|b| *b == b'-' || b.is_ascii_digit())
 }
 
 /// The calls of a run that saw all, to compare others with.

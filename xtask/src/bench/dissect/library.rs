@@ -24,7 +24,8 @@ pub(super) struct Library {
 
 /// Runs the benchmark with these arguments; what it prints.
 fn run(root: &Path, args: &[&str]) -> Result<String> {
-    let cargo = product::cargo(root).args(["bench", "--quiet", "-p", "remora-dissect", "--bench", "protocols"]);
+    let cargo =
+        product::cargo(root).args(["bench", "--quiet", "-p", "remora-dissect", "--bench", "protocols"]);
     cargo.arg("--").args(args).output()
 }
 

@@ -45,7 +45,14 @@ const ASKED: &[Asked] = &[
         protocol: "dns",
         filter: "dns",
         call: ("dns.flags.response", Some("0")),
-        fields: &["dns.id", "dns.qry.name", "dns.qry.type", "dns.flags.rcode", "dns.count.answers", "dns.time"],
+        fields: &[
+            "dns.id",
+            "dns.qry.name",
+            "dns.qry.type",
+            "dns.flags.rcode",
+            "dns.count.answers",
+            "dns.time",
+        ],
     },
     Asked {
         protocol: "redis",
@@ -57,7 +64,13 @@ const ASKED: &[Asked] = &[
         protocol: "kafka",
         filter: "kafka",
         call: ("kafka.request_key", None),
-        fields: &["kafka.api_version", "kafka.correlation_id", "kafka.client_id", "kafka.topic_name", "kafka.error"],
+        fields: &[
+            "kafka.api_version",
+            "kafka.correlation_id",
+            "kafka.client_id",
+            "kafka.topic_name",
+            "kafka.error",
+        ],
     },
     Asked {
         protocol: "mysql",
@@ -142,7 +155,11 @@ const ASKED: &[Asked] = &[
         protocol: "quic",
         filter: "quic",
         call: ("quic.long.packet_type", Some("0")),
-        fields: &["quic.version", "tls.handshake.extensions_server_name", "tls.handshake.extensions_alpn_str"],
+        fields: &[
+            "quic.version",
+            "tls.handshake.extensions_server_name",
+            "tls.handshake.extensions_alpn_str",
+        ],
     },
     Asked {
         protocol: "icmp",

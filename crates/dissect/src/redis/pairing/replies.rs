@@ -73,6 +73,8 @@ impl Redis {
         match self.front() {
             Effect::ConfigGet => Secrecy::Settings,
             Effect::SecretReply => Secrecy::All,
+            // The command was not seen: it may have asked for anything.
+            _ if self.unrecorded > 0 || self.pending.is_empty() => Secrecy::Settings,
             _ => Secrecy::No,
         }
     }

@@ -105,6 +105,11 @@ impl Redis {
     /// Reports `self.reply` as a push.
     pub(super) fn push(&mut self, seen: Seen, incomplete: Option<Incomplete>, cx: &mut Context<'_>) {
         let word = self.reply.head(0).unwrap_or_default();
+        // Servers end subscriptions by themselves (to shard channels that move away), but nothing else:
+        // that answers a command that was not seen.
+        let unasked =
+            (word.ends_with(b"subscribe") && word != b"sunsubscribe").then_some(Incomplete::NoRequest);
+        let incomplete = incomplete.or(unasked);
         if word.ends_with(b"subscribe") {
             self.count_subscriptions();
         }
