@@ -124,7 +124,7 @@ impl Stated {
     /// What it says otherwise than `whole`, which has seen everything.
     pub fn contradicts(&self, whole: &Self) -> Option<String> {
         let partial = self.incomplete.is_some() || self.guesses();
-        if self.protocol != whole.protocol && !(self.guesses() && self.protocol == Protocol::Http) {
+        if self.protocol != whole.protocol && !(partial && self.protocol == Protocol::Http) {
             return Some(format!("it is {}", self.protocol.name()));
         }
         if whole.incomplete.is_some() || whole.guesses() {
@@ -209,8 +209,14 @@ const STAND_INS: &[(&str, &[u8])] = &[("mysql_command", b"ERROR"), ("postgresql_
 
 /// What was said once and is remembered for the calls that follow: it is as old as the newest
 /// message that was seen.
-const REMEMBERED: &[&str] =
-    &["mysql_database", "mysql_auth_plugin", "mysql_user", "postgresql_application", "postgresql_database"];
+const REMEMBERED: &[&str] = &[
+    "mysql_database",
+    "mysql_auth_plugin",
+    "mysql_user",
+    "postgresql_application",
+    "postgresql_database",
+    "postgresql_user",
+];
 
 /// Fields that are made of what is known, and so look otherwise where less is.
 const MADE: &[&str] = &["kafka_request_body", "kafka_response_body"];
