@@ -35,7 +35,7 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "dissect",
-        measures: "remora dissect against tshark on one file ([FILE], or one that is made): MB/s and calls/s per core",
+        measures: "every protocol, or [FILE]: the library alone, remora dissect and tshark: MB/s, calls/s, allocations per call",
         run: dissect::bench,
     },
 ];
@@ -44,6 +44,8 @@ const OPTIONS: &str = "\
 Options:
   --rounds N     turns of each contestant (default 3)
   --seconds N    length of a turn of `capture` (default 8)
+  --protocol P   the one protocol that `dissect` measures
+  --quick        `dissect` in one round with small captures
 
 REMORA_BIN names a binary to measure instead of building one.";
 

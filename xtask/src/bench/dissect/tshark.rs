@@ -16,8 +16,8 @@ pub(super) struct Asked {
     /// Its display filter, which is also the name of its dissector for `-d`.
     filter: &'static str,
     /// A field that each call has once, by which calls are counted, and the value that it must
-    /// have, if not all count.
-    call: (&'static str, Option<&'static str>),
+    /// have, if not all count. `None`: there is no such field.
+    call: Option<(&'static str, Option<&'static str>)>,
     fields: &'static [&'static str],
 }
 
@@ -26,25 +26,25 @@ const ASKED: &[Asked] = &[
     Asked {
         protocol: "http",
         filter: "http",
-        call: ("http.response.code", None),
+        call: Some(("http.response.code", None)),
         fields: &["http.request.method", "http.host", "http.request.uri", "http.time"],
     },
     Asked {
         protocol: "http2",
         filter: "http2",
-        call: ("http2.headers.status", None),
+        call: Some(("http2.headers.status", None)),
         fields: &["http2.streamid", "http2.headers.method", "http2.headers.path", "grpc.message_length"],
     },
     Asked {
         protocol: "websocket",
         filter: "websocket",
-        call: ("websocket.opcode", None),
+        call: Some(("websocket.opcode", None)),
         fields: &["websocket.payload.text"],
     },
     Asked {
         protocol: "dns",
         filter: "dns",
-        call: ("dns.flags.response", Some("0")),
+        call: Some(("dns.flags.response", Some("0"))),
         fields: &[
             "dns.id",
             "dns.qry.name",
@@ -57,13 +57,13 @@ const ASKED: &[Asked] = &[
     Asked {
         protocol: "redis",
         filter: "resp",
-        call: ("resp.array.length", None),
+        call: None,
         fields: &["resp.bulk_string.value", "resp.string", "resp.error"],
     },
     Asked {
         protocol: "kafka",
         filter: "kafka",
-        call: ("kafka.request_key", None),
+        call: Some(("kafka.request_key", None)),
         fields: &[
             "kafka.api_version",
             "kafka.correlation_id",
@@ -75,73 +75,73 @@ const ASKED: &[Asked] = &[
     Asked {
         protocol: "mysql",
         filter: "mysql",
-        call: ("mysql.command", None),
+        call: Some(("mysql.command", None)),
         fields: &["mysql.query", "mysql.error_code", "mysql.stmt_id"],
     },
     Asked {
         protocol: "postgresql",
         filter: "pgsql",
-        call: ("pgsql.type", Some("Ready for query")),
+        call: Some(("pgsql.type", Some("Ready for query"))),
         fields: &["pgsql.query", "pgsql.code", "pgsql.tag"],
     },
     Asked {
         protocol: "amqp",
         filter: "amqp",
-        call: ("amqp.method.method", None),
+        call: Some(("amqp.method.method", None)),
         fields: &["amqp.method.class", "amqp.channel"],
     },
     Asked {
         protocol: "mongodb",
         filter: "mongo",
-        call: ("mongo.response_to", Some("0")),
+        call: Some(("mongo.response_to", Some("0"))),
         fields: &["mongo.request_id", "mongo.opcode", "mongo.element.name"],
     },
     Asked {
         protocol: "cassandra",
         filter: "cql",
-        call: ("cql.direction", Some("0")),
+        call: Some(("cql.direction", Some("0"))),
         fields: &["cql.stream", "cql.opcode", "cql.string", "cql.error_code"],
     },
     Asked {
         protocol: "memcached",
         filter: "memcache",
-        call: ("memcache.command", None),
+        call: Some(("memcache.command", None)),
         fields: &["memcache.opcode", "memcache.key", "memcache.response", "memcache.status"],
     },
     Asked {
         protocol: "mqtt",
         filter: "mqtt",
-        call: ("mqtt.msgtype", None),
+        call: Some(("mqtt.msgtype", None)),
         fields: &["mqtt.topic", "mqtt.msgid", "mqtt.msg"],
     },
     Asked {
         protocol: "ldap",
         filter: "ldap",
-        call: ("ldap.messageID", None),
+        call: Some(("ldap.messageID", None)),
         fields: &["ldap.protocolOp", "ldap.baseObject", "ldap.resultCode"],
     },
     Asked {
         protocol: "radius",
         filter: "radius",
-        call: ("radius.id", None),
+        call: Some(("radius.id", None)),
         fields: &["radius.code", "radius.User_Name"],
     },
     Asked {
         protocol: "diameter",
         filter: "diameter",
-        call: ("diameter.flags.request", Some("1")),
+        call: Some(("diameter.flags.request", Some("1"))),
         fields: &["diameter.cmd.code", "diameter.Session-Id", "diameter.Result-Code"],
     },
     Asked {
         protocol: "smtp",
         filter: "smtp",
-        call: ("smtp.req.command", None),
+        call: Some(("smtp.req.command", None)),
         fields: &["smtp.req.parameter", "smtp.response.code", "smtp.rsp.parameter"],
     },
     Asked {
         protocol: "tls",
         filter: "tls",
-        call: ("tls.handshake.type", Some("1")),
+        call: Some(("tls.handshake.type", Some("1"))),
         fields: &[
             "tls.handshake.version",
             "tls.handshake.extensions_server_name",
@@ -154,7 +154,7 @@ const ASKED: &[Asked] = &[
     Asked {
         protocol: "quic",
         filter: "quic",
-        call: ("quic.long.packet_type", Some("0")),
+        call: Some(("quic.long.packet_type", Some("0"))),
         fields: &[
             "quic.version",
             "tls.handshake.extensions_server_name",
@@ -164,7 +164,7 @@ const ASKED: &[Asked] = &[
     Asked {
         protocol: "icmp",
         filter: "icmp or icmpv6",
-        call: ("icmp.type", None),
+        call: Some(("icmp.type", None)),
         fields: &["icmp.code", "icmp.seq", "icmp.resptime", "icmpv6.type", "icmpv6.code"],
     },
 ];
@@ -192,7 +192,8 @@ impl Asked {
                 run = run.args(["-d", &spoken]);
             }
         }
-        run = run.args(["-T", "fields", "-e", self.call.0]);
+        // The first column is that by which calls are counted.
+        run = run.args(["-T", "fields", "-e", self.call.map_or("frame.number", |(field, _)| field)]);
         for field in COMMON.iter().chain(self.fields) {
             run = run.args(["-e", field]);
         }
@@ -201,8 +202,9 @@ impl Asked {
 
     /// How many calls a line tells of.
     pub(super) fn calls_in(&self, line: &str) -> u64 {
+        let Some((_, wanted)) = self.call else { return 0 };
         let values = line.split('\t').next().unwrap_or_default().trim().split(',');
-        values.filter(|v| !v.is_empty() && self.call.1.is_none_or(|wanted| *v == wanted)).count() as u64
+        values.filter(|v| !v.is_empty() && wanted.is_none_or(|wanted| *v == wanted)).count() as u64
     }
 }
 
@@ -216,6 +218,7 @@ mod tests {
         assert_eq!(counted("kafka", "3,18\t1.5\t10.0.0.1"), Some(2));
         assert_eq!(counted("kafka", "\t1.5\t10.0.0.1"), Some(0));
         assert_eq!(counted("dns", "0,1,0\t1.5"), Some(2));
+        assert_eq!(counted("redis", "7\t1.5"), Some(0));
         assert!(asked("unheard-of").is_none());
     }
 }
