@@ -75,6 +75,7 @@ impl Postgresql {
         }
         if self.pairing.is_unsure() {
             self.pairing.busy();
+            self.part_orphans(kind, cx);
             let (hole, began) = (self.hole.is_some(), self.began(at, cx));
             let e = &mut self.orphan;
             e.answer.get_or_insert(began);
@@ -223,6 +224,21 @@ impl Postgresql {
         self.pairing.rest(&self.session, cx);
     }
 
+    /// Tells answers of the extended protocol apart where the requests were not seen: each Execute has
+    /// one, and what Parse and Describe of a statement have got before a Bind belongs to another call.
+    fn part_orphans(&mut self, kind: u8, cx: &mut Context<'_>) {
+        let e = &self.orphan;
+        let extended = e.kind == Kind::Extended;
+        let over = !e.tag.is_empty() && !matches!(kind, b'Z' | b'E');
+        if extended && (over || kind == b'2' && e.describes_statement) {
+            self.emit_orphan(cx);
+        }
+        if matches!(kind, b'1' | b'2' | b't') || extended && over {
+            self.orphan.kind = Kind::Extended;
+            self.orphan.describes_statement |= kind == b't';
+        }
+    }
+
     /// Reports an answer without its request, if it says anything.
     pub(super) fn emit_orphan(&mut self, cx: &mut Context<'_>) {
         let e = &mut self.orphan;
@@ -231,6 +247,7 @@ impl Postgresql {
             e.emit(Some(Incomplete::NoRequest), &self.session, cx);
         }
         e.clear();
+        e.kind = Kind::Query;
     }
 
     /// Nothing more comes from the server.
