@@ -61,9 +61,8 @@ struct Ports(BTreeSet<(&'static str, u16)>);
 
 impl Sink for Ports {
     fn call(&mut self, call: &Call<'_>) {
-        let transport = if call.transport == Transport::Tcp { "tcp" } else { "udp" };
-        if call.server.port != 0 {
-            self.0.insert((transport, call.server.port));
+        if matches!(call.transport, Transport::Tcp | Transport::Udp) {
+            self.0.insert((call.transport.name(), call.server.port));
         }
     }
     fn flow(&mut self, _: &FlowRow<'_>) {}
