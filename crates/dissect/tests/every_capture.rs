@@ -53,13 +53,6 @@ const JOINED_WRONG: &[(&str, &str)] = &[
         "capabilities that were not seen: the answer to a preparation ends without its EOF",
     ),
     (
-        "postgresql/binary.pcap",
-        "answers to Parse and to Execute are one, because no request says where it ends",
-    ),
-    ("postgresql/extended.pcap", "as in binary.pcap"),
-    ("postgresql/logins.pcap", "as in binary.pcap"),
-    ("postgresql/pgsql-all.pcap", "as in binary.pcap"),
-    (
         "http2/upgrade.pcap",
         "the 101 of an upgrade is a call, because nothing says that stream 1 will answer it",
     ),
@@ -75,18 +68,15 @@ const LOST_WRONG: &[(&str, &str)] = &[
     ("kafka/codecs.pcap", "bytes inside a response fit the table of another that is waited for"),
     ("kafka/transactions.pcap", "as in codecs.pcap"),
     ("mysql/logins.pcap", "as in mysql.pcap"),
-    (
-        "postgresql/simple.pcap",
-        "answers to several statements are one, because no request says where it ends",
-    ),
+    ("postgresql/simple.pcap", "as in binary.pcap"),
     ("redis/resp2.pcap", "as when it is joined"),
     ("mysql/mysql.pcap", "a command behind a lost switch of the authentication is part of the handshake"),
     ("mysql/mysql-table-create.pcap", "as when it is joined"),
     ("mysql/prepared.pcap", "as when it is joined"),
     ("postgresql/extended.pcap", "what follows a lost answer is added to the request"),
-    ("postgresql/binary.pcap", "as when it is joined"),
-    ("postgresql/logins.pcap", "as when it is joined"),
-    ("postgresql/pgsql-all.pcap", "as when it is joined"),
+    ("postgresql/binary.pcap", "answers to several requests are one, because no request says where it ends"),
+    ("postgresql/logins.pcap", "as in binary.pcap"),
+    ("postgresql/pgsql-all.pcap", "as in extended.pcap"),
     ("http2/upgrade.pcap", "as when it is joined"),
 ];
 

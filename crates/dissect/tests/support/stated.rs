@@ -70,8 +70,14 @@ impl Sink for Statements {
 
 impl Stated {
     /// Some of its header fields are not known: what depends on them is not either. Or a topic is
-    /// named by its id.
+    /// named by its id, or a value of unknown type is shown in hexadecimal.
     fn guesses(&self) -> bool {
+        let parameters = self.fields.get(field::POSTGRESQL_PARAMETERS.def().name);
+        if let Some(Value::List(values)) = parameters
+            && values.iter().any(|v| v.starts_with(b"\\x"))
+        {
+            return true;
+        }
         let topics = self.fields.get(field::KAFKA_TOPICS.def().name);
         if let Some(Value::List(topics)) = topics
             && topics.iter().any(|t| is_topic_id(t))
