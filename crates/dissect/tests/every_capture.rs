@@ -52,6 +52,7 @@ const JOINED_WRONG: &[(&str, &str)] = &[
         "mysql/prepared.pcap",
         "capabilities that were not seen: the answer to a preparation ends without its EOF",
     ),
+    ("postgresql/extended.pcap", "whether a ReadyForQuery belongs to an answer whose beginning was not seen"),
     (
         "http2/upgrade.pcap",
         "the 101 of an upgrade is a call, because nothing says that stream 1 will answer it",

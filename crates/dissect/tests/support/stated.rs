@@ -87,8 +87,12 @@ impl Stated {
         self.fields.contains_key(field::HTTP2_UNKNOWN_HEADERS.def().name)
     }
 
-    /// Bodies are decoded by what the headers say: of gRPC, of a content coding.
+    /// Bodies are decoded by what the headers say: of gRPC, of a content coding. Rows are by the types
+    /// and names of columns.
     fn knows_body_of(&self, whole: &Self) -> bool {
+        if self.protocol == Protocol::Postgresql {
+            return false;
+        }
         let headers = |c: &Self| {
             [field::REQUEST_HEADERS, field::RESPONSE_HEADERS].map(|id| c.fields.get(id.def().name).cloned())
         };
