@@ -125,7 +125,7 @@ impl Bench<'_> {
             None => None,
         };
         for round in 1..=self.rounds {
-            let mut turn = |name: &str, contestant: &mut Contestant| {
+            let turn = |name: &str, contestant: &mut Contestant| {
                 let took = contestant.turn()?;
                 eprintln!("  {protocol} round {round}: {name} {:.2} s", took.as_secs_f64());
                 Ok::<(), anyhow::Error>(())

@@ -72,6 +72,12 @@ impl Stated {
     /// Some of its header fields are not known: what depends on them is not either. Or a topic is
     /// named by its id, or a value of unknown type is shown in hexadecimal.
     fn guesses(&self) -> bool {
+        let rows = self.fields.get(field::RESPONSE_BODY.def().name);
+        if let (Protocol::Postgresql, Some(Value::Text(rows))) = (self.protocol, rows)
+            && rows.windows(3).any(|w| w == br"\\x")
+        {
+            return true;
+        }
         let parameters = self.fields.get(field::POSTGRESQL_PARAMETERS.def().name);
         if let Some(Value::List(values)) = parameters
             && values.iter().any(|v| v.starts_with(b"\\x"))
