@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: Remora as a process, its answers through REST, the command
 //! line and MCP, network namespaces, and real servers whose own logs are the truth.
 
+pub mod brokers;
 pub mod mcp;
 pub mod netns;
 pub mod remora;

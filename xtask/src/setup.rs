@@ -83,6 +83,26 @@ const TESTS: &[Need] = &[
         programs: &["dig"],
         names: Names { apt: "bind9-dnsutils|dnsutils", dnf: "bind-utils", pacman: "bind", apk: "bind-tools" },
     },
+    Need {
+        what: "RabbitMQ",
+        programs: &["rabbitmq-server", "amqp-publish"],
+        names: Names {
+            apt: "rabbitmq-server amqp-tools",
+            dnf: "rabbitmq-server librabbitmq-tools",
+            pacman: "rabbitmq librabbitmq-c",
+            apk: "rabbitmq-server rabbitmq-c-utils",
+        },
+    },
+    Need {
+        what: "mosquitto",
+        programs: &["mosquitto", "mosquitto_pub"],
+        names: Names {
+            apt: "mosquitto mosquitto-clients",
+            apk: "mosquitto mosquitto-clients",
+            ..Names::same("mosquitto")
+        },
+    },
+    Need { what: "nats-server", programs: &["nats-server"], names: Names::same("nats-server") },
     Need { what: "kcat", programs: &["kcat"], names: Names::same("kcat") },
     Need { what: "curl", programs: &["curl"], names: Names::same("curl") },
     Need { what: "ip", programs: &["ip"], names: Names { dnf: "iproute", ..Names::same("iproute2") } },

@@ -45,6 +45,9 @@ pub static REGISTRY: &[Entry] = &[
     crate::mysql::ENTRY,
     crate::postgresql::ENTRY,
     crate::kafka::ENTRY,
+    crate::amqp::ENTRY,
+    crate::mqtt::ENTRY,
+    crate::nats::ENTRY,
 ];
 
 /// What has arrived of one direction of a stream.

@@ -10,6 +10,7 @@
 //! they were split. What could not be understood is counted with a reason ([`Problem`]), and what
 //! was understood is kept.
 
+pub mod amqp;
 pub mod detect;
 pub mod dissector;
 pub mod dns;
@@ -22,7 +23,10 @@ pub mod http;
 pub mod http2;
 pub mod kafka;
 pub mod limits;
+mod messaging;
+pub mod mqtt;
 pub mod mysql;
+pub mod nats;
 pub mod packet;
 pub mod postgresql;
 pub mod problem;

@@ -21,7 +21,7 @@ pub struct Server {
 
 impl Server {
     /// Starts a program and waits until it listens.
-    fn start(mut command: Command, dir: TempDir, port: u16) -> Result<Self> {
+    pub(super) fn start(mut command: Command, dir: TempDir, port: u16) -> Result<Self> {
         let log = std::fs::File::create(dir.path().join("output"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;

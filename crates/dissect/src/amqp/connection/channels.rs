@@ -1,0 +1,97 @@
+//! What is known of channels: whether publishes are confirmed, and who consumes from what.
+
+use crate::messaging::Arena;
+use crate::{Context, Problem};
+
+/// Consumers of one connection that are remembered.
+const MAX_CONSUMERS: usize = 256;
+
+/// Bytes of a consumer's tag and queue that are remembered; both have at most 255.
+const CONSUMER_BYTES: usize = 510;
+
+/// A consumer, and the queue that it reads.
+#[derive(Debug, Default)]
+struct Consumer {
+    channel: u16,
+    /// Tag and queue, one behind the other.
+    text: Arena,
+    tag: usize,
+}
+
+impl Consumer {
+    fn is(&self, channel: u16, tag: &[u8]) -> bool {
+        self.channel == channel && self.text.text().get(..self.tag) == Some(tag)
+    }
+}
+
+/// What is known of all channels of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    /// Channels whose publishes are confirmed, with the number of the next publish.
+    confirmed: Vec<(u16, u64)>,
+    consumers: Vec<Consumer>,
+}
+
+impl Channels {
+    /// Publishes on the channel are confirmed from now on.
+    pub(super) fn confirm(&mut self, channel: u16, cx: &mut Context<'_>) {
+        if self.confirmed.iter().any(|c| c.0 == channel) {
+            return;
+        }
+        if self.confirmed.len() >= cx.limits.pending {
+            cx.problem(Problem::StateLimit, 0);
+        } else {
+            self.confirmed.push((channel, 1));
+        }
+    }
+
+    /// Number of the next publish on the channel, where publishes are confirmed.
+    pub(super) fn publish(&mut self, channel: u16) -> Option<u64> {
+        let (_, next) = self.confirmed.iter_mut().find(|c| c.0 == channel)?;
+        let number = *next;
+        *next = next.saturating_add(1);
+        Some(number)
+    }
+
+    /// Publishes were missed: their numbers are not known any more.
+    pub(super) fn lose_count(&mut self) {
+        self.confirmed.clear();
+    }
+
+    /// A consumer begins.
+    pub(super) fn consume(&mut self, channel: u16, tag: &[u8], queue: &[u8], cx: &mut Context<'_>) {
+        self.cancel(channel, tag);
+        if self.consumers.len() >= MAX_CONSUMERS {
+            return cx.problem(Problem::StateLimit, 0);
+        }
+        let mut text = Arena::default();
+        text.begin(CONSUMER_BYTES);
+        text.push(tag);
+        text.push(queue);
+        self.consumers.push(Consumer { channel, text, tag: tag.len() });
+    }
+
+    /// A consumer ends.
+    pub(super) fn cancel(&mut self, channel: u16, tag: &[u8]) {
+        self.consumers.retain(|c| !c.is(channel, tag));
+    }
+
+    /// The queue that a consumer reads, where its beginning was seen.
+    pub(super) fn queue(&self, channel: u16, tag: &[u8]) -> Option<&[u8]> {
+        let consumer = self.consumers.iter().find(|c| c.is(channel, tag))?;
+        consumer.text.text().get(consumer.tag..).filter(|queue| !queue.is_empty())
+    }
+
+    /// The channel is closed; 0 stands for all of them.
+    pub(super) fn close(&mut self, channel: u16) {
+        self.confirmed.retain(|c| channel != 0 && c.0 != channel);
+        self.consumers.retain(|c| channel != 0 && c.channel != channel);
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let texts: usize = self.consumers.iter().map(|c| c.text.memory()).sum();
+        texts
+            + self.consumers.capacity() * size_of::<Consumer>()
+            + self.confirmed.capacity() * size_of::<(u16, u64)>()
+    }
+}

@@ -1,0 +1,148 @@
+//! Who acknowledges what.
+
+use remora_model::Incomplete;
+
+use super::Mqtt;
+use crate::messaging::Asker;
+use crate::mqtt::packet::{Packet, Type};
+use crate::mqtt::report;
+use crate::{Context, Problem, Role, seen::Seen};
+
+impl Mqtt {
+    /// A packet has been read.
+    pub(super) fn said(&mut self, role: Role, mut p: Box<Packet>, cx: &mut Context<'_>) {
+        let cut = p.arena.cut() + p.cut;
+        if cut + p.left_out > 0 {
+            cx.problem(Problem::PayloadLimit, cut);
+        }
+        p.by_server = role == Role::Server;
+        match p.kind {
+            Type::Publish => self.published(role, p, cx),
+            Type::Puback => self.acknowledged(role, p, |q| q.kind == Type::Publish && q.qos == Some(1), cx),
+            Type::Pubrec => self.received(role, p, cx),
+            Type::Pubrel => self.released(role, p, cx),
+            Type::Pubcomp => {
+                let open = |q: &Packet| q.kind == Type::Pubrel || q.kind == Type::Publish && q.qos == Some(2);
+                self.acknowledged(role, p, open, cx);
+            }
+            Type::Connect | Type::Subscribe | Type::Unsubscribe | Type::Pingreq => self.wait(p, cx),
+            Type::Connack => self.acknowledged(role, p, |q| q.kind == Type::Connect, cx),
+            Type::Suback => self.acknowledged(role, p, |q| q.kind == Type::Subscribe, cx),
+            Type::Unsuback => self.acknowledged(role, p, |q| q.kind == Type::Unsubscribe, cx),
+            Type::Pingresp => self.acknowledged(role, p, |q| q.kind == Type::Pingreq, cx),
+            Type::Disconnect | Type::Auth => self.alone(p, None, cx),
+        }
+    }
+
+    fn published(&mut self, role: Role, p: Box<Packet>, cx: &mut Context<'_>) {
+        if p.qos == Some(0) {
+            return self.alone(p, None, cx);
+        }
+        // Sent once more, or the identifier is free again without an acknowledgement that was seen.
+        if let Some(i) = self.find(role, p.id, |q| q.kind == Type::Publish) {
+            self.give_up(i, Incomplete::NoResponse, cx);
+        }
+        self.wait(p, cx);
+    }
+
+    /// The oldest packet of `asker` with that identifier that fits.
+    fn find(&self, asker: Role, id: Option<u16>, fits: impl Fn(&Packet) -> bool) -> Option<usize> {
+        let by_server = asker == Role::Server;
+        self.queue.find(|q| q.by_server == by_server && q.id == id && fits(q))
+    }
+
+    /// `p` ends what waits for it.
+    fn acknowledged(
+        &mut self,
+        role: Role,
+        p: Box<Packet>,
+        fits: impl Fn(&Packet) -> bool,
+        cx: &mut Context<'_>,
+    ) {
+        match self.find(role.other(), p.id, fits).and_then(|i| self.queue.take(i)) {
+            Some(q) => {
+                let seen = together(q.answer, p.seen);
+                // Of QoS 2 there must have been a PUBREC.
+                let lacks = p.kind == Type::Pubcomp && q.kind == Type::Publish && q.answer.is_none();
+                self.report(&q, Some((&p, seen)), lacks.then_some(Incomplete::Gap), cx);
+                self.queue.recycle(q);
+                self.queue.recycle(p);
+            }
+            None => self.alone(p, Some(Incomplete::NoRequest), cx),
+        }
+    }
+
+    /// The first answer to a PUBLISH with QoS 2, which is the last one when it refuses.
+    fn received(&mut self, role: Role, p: Box<Packet>, cx: &mut Context<'_>) {
+        let open = |q: &Packet| q.kind == Type::Publish && q.qos == Some(2);
+        if p.code().is_some_and(|c| c >= 0x80) {
+            return self.acknowledged(role, p, open, cx);
+        }
+        match self.find(role.other(), p.id, open).and_then(|i| self.queue.get_mut(i)) {
+            Some(q) => {
+                q.answer = Some(together(q.answer, p.seen));
+                self.queue.recycle(p);
+            }
+            None => self.alone(p, Some(Incomplete::NoRequest), cx),
+        }
+    }
+
+    /// The sender goes on with a PUBLISH with QoS 2, perhaps one of an earlier connection.
+    fn released(&mut self, role: Role, p: Box<Packet>, cx: &mut Context<'_>) {
+        let open = |q: &Packet| q.kind == Type::Publish && q.qos == Some(2);
+        match self.find(role, p.id, open).and_then(|i| self.queue.get_mut(i)) {
+            Some(q) => {
+                q.seen.bytes += p.seen.bytes;
+                self.queue.recycle(p);
+            }
+            None => self.wait(p, cx),
+        }
+    }
+
+    fn wait(&mut self, p: Box<Packet>, cx: &mut Context<'_>) {
+        if self.queue.len() >= cx.limits.pending.max(1) {
+            cx.problem(Problem::TooManyPending, 0);
+            self.give_up(0, Incomplete::NoResponse, cx);
+        }
+        // The side that is to answer may have hung up.
+        let over = self.ended[usize::from(!p.by_server)];
+        self.queue.push(p);
+        if over {
+            self.give_up(self.queue.len() - 1, Incomplete::NoResponse, cx);
+        }
+    }
+
+    /// Reports what waits at `i` without its acknowledgement.
+    pub(super) fn give_up(&mut self, i: usize, why: Incomplete, cx: &mut Context<'_>) {
+        let Some(q) = self.queue.take(i) else { return };
+        let why = match why {
+            _ if q.doubtful => Incomplete::Gap,
+            Incomplete::NoResponse if q.answer.is_some() => Incomplete::Truncated,
+            why => why,
+        };
+        self.alone(q, Some(why), cx);
+    }
+
+    /// Reports something that has no counterpart.
+    pub(super) fn alone(&mut self, p: Box<Packet>, incomplete: Option<Incomplete>, cx: &mut Context<'_>) {
+        self.report(&p, None, incomplete, cx);
+        self.queue.recycle(p);
+    }
+
+    fn report(
+        &mut self,
+        asked: &Packet,
+        answer: Option<(&Packet, Seen)>,
+        incomplete: Option<Incomplete>,
+        cx: &mut Context<'_>,
+    ) {
+        let asker = if asked.by_server { Asker::Server } else { Asker::Client };
+        let incomplete = asked.incomplete.or(answer.and_then(|a| a.0.incomplete)).or(incomplete);
+        report::emit(asker, asked, answer, incomplete, &self.client_id, cx);
+    }
+}
+
+/// Two parts of what one side said.
+fn together(before: Option<Seen>, now: Seen) -> Seen {
+    before.map_or(now, |b| Seen { last: now.last, bytes: b.bytes + now.bytes, ..b })
+}
