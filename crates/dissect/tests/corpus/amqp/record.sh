@@ -16,7 +16,7 @@ export RABBITMQ_ENABLED_PLUGINS_FILE="$work/plugins" RABBITMQ_PID_FILE="$work/pi
 echo '[].' >"$work/plugins"
 /usr/lib/rabbitmq/bin/rabbitmq-server >"$work/server" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null; epmd -kill >/dev/null 2>&1; wait $server; rm -rf "$work"' EXIT
+trap 'kill $server 2>/dev/null; wait $server; epmd -kill >/dev/null 2>&1; rm -rf "$work"' EXIT
 tries=0
 until grep -q "Server startup complete" "$work/server"; do
     tries=$((tries + 1))
