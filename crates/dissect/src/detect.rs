@@ -48,6 +48,7 @@ pub static REGISTRY: &[Entry] = &[
     crate::amqp::ENTRY,
     crate::mqtt::ENTRY,
     crate::nats::ENTRY,
+    crate::ws::ENTRY,
 ];
 
 /// What has arrived of one direction of a stream.

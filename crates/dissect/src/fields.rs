@@ -32,6 +32,11 @@ impl<'a, const N: usize> Fields<'a, N> {
         }
     }
 
+    /// Adds a text that is not empty.
+    pub(crate) fn filled(&mut self, id: FieldId, text: &'a [u8]) {
+        self.text(id, Some(text).filter(|t| !t.is_empty()));
+    }
+
     /// Adds a number that is there.
     pub(crate) fn int(&mut self, id: FieldId, n: Option<i64>) {
         if let Some(n) = n {

@@ -11,16 +11,20 @@
 //! was understood is kept.
 
 pub mod amqp;
+pub mod bodies;
 pub mod detect;
 pub mod dissector;
 pub mod dns;
 pub mod engine;
 mod fields;
 pub mod file;
+mod gql;
 mod grpc;
 pub mod harness;
 pub mod http;
 pub mod http2;
+mod json;
+mod jsonrpc;
 pub mod kafka;
 pub mod limits;
 mod messaging;
@@ -35,7 +39,10 @@ mod seen;
 pub mod sink;
 mod sql;
 pub mod tcp;
+mod texts;
+pub mod ws;
 
+pub use bodies::{BadBodyPolicy, BodyAction, BodyPolicy};
 pub use detect::Verdict;
 pub use dissector::{Context, Dissector, Ending, Role, Taken};
 pub use engine::{Engine, EngineStats, FlowIds};

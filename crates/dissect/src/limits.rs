@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use remora_model::Protocol;
 
-use crate::Schemas;
+use crate::{BodyPolicy, Schemas};
 
 /// Bounds for one engine. An agent has one engine per shard and divides the totals among them.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of payload kept per direction of a call (`--payload-limit`).
     pub payload: usize,
+    /// Which bodies are kept, by content type.
+    pub bodies: BodyPolicy,
     /// Bytes of one incomplete message that may wait to be understood.
     pub message_bytes: usize,
     /// Bytes of a direction that protocol detection looks at.
@@ -52,6 +54,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             payload: 64 << 10,
+            bodies: BodyPolicy::default(),
             message_bytes: 1 << 20,
             detect_bytes: 4 << 10,
             flows: 65_536,

@@ -46,6 +46,8 @@ pub enum Problem {
     StateLimit,
     /// A body or text cut at the payload limit. Not a fault.
     PayloadLimit,
+    /// A body that was hashed or dropped because the settings say so. Not a fault.
+    BodyPolicy,
     /// A body whose content coding is broken, unknown, or expands beyond the ratio bound.
     BadEncoding,
     /// Header fields that refer to an HPACK table of which a part was not seen or not kept.
@@ -77,6 +79,7 @@ impl Problem {
         Self::TooManyPending,
         Self::StateLimit,
         Self::PayloadLimit,
+        Self::BodyPolicy,
         Self::BadEncoding,
         Self::UnknownHeader,
         Self::Opaque,
@@ -104,6 +107,7 @@ impl Problem {
             Self::TooManyPending => ("dissect", "too_many_pending"),
             Self::StateLimit => ("dissect", "state_limit"),
             Self::PayloadLimit => ("dissect", "payload_limit"),
+            Self::BodyPolicy => ("dissect", "body_policy"),
             Self::BadEncoding => ("dissect", "bad_encoding"),
             Self::UnknownHeader => ("dissect", "unknown_header"),
             Self::Opaque => ("dissect", "opaque"),
@@ -114,7 +118,12 @@ impl Problem {
     pub const fn is_loss(self) -> bool {
         !matches!(
             self,
-            Self::NotIp | Self::OtherTransport | Self::UnknownProtocol | Self::PayloadLimit | Self::Opaque
+            Self::NotIp
+                | Self::OtherTransport
+                | Self::UnknownProtocol
+                | Self::PayloadLimit
+                | Self::BodyPolicy
+                | Self::Opaque
         )
     }
 }

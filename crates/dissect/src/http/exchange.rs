@@ -7,6 +7,7 @@ use remora_model::{Incomplete, Timestamp};
 use super::facts::list;
 use super::fields;
 use super::message::{Fate, Framing, Message};
+use crate::ws::{self, Handshake};
 use crate::{Context, Ending, Problem, Role};
 
 /// The requests and the response that are open on a connection.
@@ -154,9 +155,18 @@ impl Exchange {
 
     /// True when a request waits whose answer may end HTTP on the connection.
     pub(super) fn awaits_tunnel(&self) -> bool {
-        self.requests
-            .back()
-            .is_some_and(|m| m.done && (m.head.facts.upgrade || m.head.at(m.head.method) == b"CONNECT"))
+        self.requests.back().is_some_and(|m| {
+            m.done
+                && m.fate == Fate::Waiting
+                && (m.head.facts.upgrade || m.head.at(m.head.method) == b"CONNECT")
+        })
+    }
+
+    /// The handshake of WebSocket that the response just begun ends.
+    pub(super) fn websocket(&self) -> Option<Handshake> {
+        let response = self.response.as_deref().filter(|m| m.head.status == 101 && ws::accepts(m))?;
+        let request = self.requests.front().filter(|_| self.paired);
+        Some(Handshake::new(request.map(AsRef::as_ref), response))
     }
 
     /// True when a request waits that asks to go on with HTTP/2.

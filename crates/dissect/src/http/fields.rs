@@ -7,8 +7,10 @@ use super::encoding::{self, Decoded};
 use super::message::Message;
 use super::target::{self, Target};
 use super::trace;
+use super::values::{Fields, int};
+use super::web::{Room, Web};
 use crate::grpc::{Framer, Rpc, Scratch};
-use crate::{Context, Problem};
+use crate::{BodyAction, Context, Problem};
 
 /// A body as it is reported.
 struct Body {
@@ -48,13 +50,12 @@ impl Body {
 /// Counts what of a body was left out because of the payload limit.
 fn note_limit(message: &Message, cx: &mut Context<'_>) {
     let kept = message.body.len() as u64;
-    if message.body_size > kept && message.body.len() >= cx.limits.payload {
+    if message.action != BodyAction::Keep && message.body_size > 0 {
+        cx.problem(Problem::BodyPolicy, message.body_size);
+    } else if message.body_size > kept && message.body.len() >= cx.limits.payload {
         cx.problem(Problem::PayloadLimit, message.body_size - kept);
     }
 }
-
-/// More fields than any call has.
-const MAX: usize = 40;
 
 /// What HTTP/2 adds to a call.
 #[derive(Clone, Copy, Debug)]
@@ -73,58 +74,34 @@ pub(crate) struct Extra<'a> {
     pub(crate) framers: &'a [Framer; 2],
 }
 
-/// Field values on the stack.
-struct Fields<'a> {
-    values: [(FieldId, ValueRef<'a>); MAX],
-    len: usize,
-}
-
 impl<'a> Fields<'a> {
-    fn new() -> Self {
-        Self { values: [(f::ID, ValueRef::Bool(false)); MAX], len: 0 }
-    }
-
-    fn push(&mut self, id: FieldId, value: ValueRef<'a>) {
-        if let Some(slot) = self.values.get_mut(self.len) {
-            *slot = (id, value);
-            self.len += 1;
-        }
-    }
-
-    /// Text that is left out when there is none.
-    fn text(&mut self, id: FieldId, value: &'a [u8]) {
-        if !value.is_empty() {
-            self.push(id, ValueRef::Text(value));
-        }
-    }
-
     fn sizes(&mut self, ids: &Side, message: &Message) {
-        self.push(ids.headers_size, ValueRef::Int(int(message.head_size)));
-        self.push(ids.body_size, ValueRef::Int(int(message.body_size)));
+        self.add(ids.headers_size, ValueRef::Int(int(message.head_size)));
+        self.add(ids.body_size, ValueRef::Int(int(message.body_size)));
     }
 
     fn http2(&mut self, extra: &Extra<'a>) {
-        self.push(f::HTTP2_STREAM, ValueRef::Int(i64::from(extra.stream)));
+        self.add(f::HTTP2_STREAM, ValueRef::Int(i64::from(extra.stream)));
         if let Some(error) = extra.error {
-            self.push(f::HTTP2_ERROR, ValueRef::str(error));
+            self.add(f::HTTP2_ERROR, ValueRef::str(error));
         }
         if extra.pushed {
-            self.push(f::HTTP2_PUSHED, ValueRef::Bool(true));
+            self.add(f::HTTP2_PUSHED, ValueRef::Bool(true));
         }
         if extra.unknown > 0 {
-            self.push(f::HTTP2_UNKNOWN_HEADERS, ValueRef::Int(i64::from(extra.unknown)));
+            self.add(f::HTTP2_UNKNOWN_HEADERS, ValueRef::Int(i64::from(extra.unknown)));
         }
     }
 
     /// `there` says which of request and response were seen.
     fn grpc(&mut self, rpc: &Rpc<'a>, there: [bool; 2]) {
-        self.text(f::GRPC_SERVICE, rpc.service);
-        self.text(f::GRPC_METHOD, rpc.method);
-        self.text(f::GRPC_MESSAGE, rpc.message);
-        self.text(f::GRPC_ENCODING, rpc.encoding);
-        self.text(f::GRPC_KIND, rpc.kind.as_bytes());
+        self.filled(f::GRPC_SERVICE, rpc.service);
+        self.filled(f::GRPC_METHOD, rpc.method);
+        self.filled(f::GRPC_MESSAGE, rpc.message);
+        self.filled(f::GRPC_ENCODING, rpc.encoding);
+        self.filled(f::GRPC_KIND, rpc.kind.as_bytes());
         if let Some(name) = rpc.status_name {
-            self.push(f::GRPC_STATUS_NAME, ValueRef::str(name));
+            self.add(f::GRPC_STATUS_NAME, ValueRef::str(name));
         }
         for (id, n) in [
             (f::GRPC_STATUS, rpc.status),
@@ -133,17 +110,13 @@ impl<'a> Fields<'a> {
             (f::GRPC_RESPONSE_MESSAGES, rpc.messages[1]),
         ] {
             if let Some(n) = n {
-                self.push(id, ValueRef::Int(n));
+                self.add(id, ValueRef::Int(n));
             }
         }
         for (i, side) in [REQUEST, RESPONSE].iter().enumerate().filter(|(i, _)| there[*i]) {
-            self.text(side.body, rpc.bodies[i]);
-            self.push(side.body_truncated, ValueRef::Bool(rpc.cut[i]));
+            self.filled(side.body, rpc.bodies[i]);
+            self.add(side.body_truncated, ValueRef::Bool(rpc.cut[i]));
         }
-    }
-
-    fn as_slice(&self) -> &[(FieldId, ValueRef<'a>)] {
-        self.values.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -172,10 +145,6 @@ const RESPONSE: Side = Side {
     body_truncated: f::RESPONSE_BODY_TRUNCATED,
 };
 
-fn int(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
 /// The media type of a Content-Type header: no parameters, lower case.
 fn media_type<'a>(value: &'a [u8], lower: &'a mut [u8; 128]) -> &'a [u8] {
     let end = memchr::memchr(b';', value).unwrap_or(value.len());
@@ -188,6 +157,28 @@ fn media_type<'a>(value: &'a [u8], lower: &'a mut [u8; 128]) -> &'a [u8] {
         }
         _ => media,
     }
+}
+
+/// The fields of a request's head but for the sizes.
+pub(crate) fn request_line<'a>(fields: &mut Fields<'a>, message: &'a Message) {
+    let head = &message.head;
+    let (method, url) = (head.at(head.method), head.at(head.target));
+    let target = Target::read(method, url);
+    fields.filled(f::METHOD, method);
+    fields.filled(f::URL, url);
+    fields.filled(f::PATH, target.path);
+    let host = if target.host.is_empty() { target::host(head.at(head.facts.host)) } else { target.host };
+    fields.filled(f::HOST, host);
+    fields.filled(f::USER_AGENT, head.at(head.facts.user_agent));
+    fields.filled(f::HTTP_VERSION, head.at(head.version));
+    fields.add(REQUEST.headers, ValueRef::Pairs(head.fields()));
+    trace_ids(fields, message);
+}
+
+fn trace_ids<'a>(fields: &mut Fields<'a>, message: &'a Message) {
+    let (trace_id, span_id) = trace::ids(&message.head);
+    fields.filled(f::TRACE_ID, trace_id);
+    fields.filled(f::SPAN_ID, span_id);
 }
 
 /// Reports a call of which at least one message was seen. `why` says why it is not whole, if its
@@ -209,61 +200,63 @@ pub(crate) fn report(
     let request_body = request.filter(|_| !grpc).map(|m| Body::of(m, cx));
     let response_body = response.filter(|_| !grpc).map(|m| Body::of(m, cx));
     let mut lower = [0; 128];
+    let web = Web::read(
+        request.zip(request_body.as_ref()).map(|(m, b)| (m, b.bytes(m), b.cut)),
+        response.zip(response_body.as_ref()).map(|(m, b)| (m, b.bytes(m), b.cut)),
+    );
 
-    let mut fields = Fields::new();
+    let mut fields = Fields::default();
     if let Some(message) = request {
-        let head = &message.head;
-        let (method, url) = (head.at(head.method), head.at(head.target));
-        let target = Target::read(method, url);
-        fields.text(f::METHOD, method);
-        fields.text(f::URL, url);
-        fields.text(f::PATH, target.path);
-        let host = if target.host.is_empty() { target::host(head.at(head.facts.host)) } else { target.host };
-        fields.text(f::HOST, host);
-        fields.text(f::USER_AGENT, head.at(head.facts.user_agent));
+        request_line(&mut fields, message);
         fields.sizes(&REQUEST, message);
-        fields.push(REQUEST.headers, ValueRef::Pairs(head.fields()));
+    } else if let Some(message) = response {
+        fields.filled(f::HTTP_VERSION, message.head.at(message.head.version));
     }
     if let (Some(message), Some(body)) = (request, &request_body) {
-        fields.text(REQUEST.body, body.bytes(message));
-        fields.push(REQUEST.body_truncated, ValueRef::Bool(body.cut));
+        fields.filled(REQUEST.body, body.bytes(message));
+        fields.add(REQUEST.body_truncated, ValueRef::Bool(body.cut));
     }
     let status = response.map_or(0, |m| m.head.status);
     if let Some(message) = response {
         if status != 0 {
-            fields.push(f::STATUS_CODE, ValueRef::Int(i64::from(status)));
+            fields.add(f::STATUS_CODE, ValueRef::Int(i64::from(status)));
         }
         fields.sizes(&RESPONSE, message);
-        fields.push(RESPONSE.headers, ValueRef::Pairs(message.head.fields()));
+        fields.add(RESPONSE.headers, ValueRef::Pairs(message.head.fields()));
     }
     if let (Some(message), Some(body)) = (response, &response_body) {
-        fields.text(RESPONSE.body, body.bytes(message));
-        fields.push(RESPONSE.body_truncated, ValueRef::Bool(body.cut));
+        fields.filled(RESPONSE.body, body.bytes(message));
+        fields.add(RESPONSE.body_truncated, ValueRef::Bool(body.cut));
     }
-    fields.text(f::HTTP_VERSION, leading.head.at(leading.head.version));
     let content_type = [response, request]
         .into_iter()
         .flatten()
         .map(|m| m.head.at(m.head.facts.content_type))
         .find(|t| !t.is_empty());
     if let Some(value) = content_type {
-        fields.text(f::CONTENT_TYPE, media_type(value, &mut lower));
+        fields.filled(f::CONTENT_TYPE, media_type(value, &mut lower));
     }
-    let (trace_id, span_id) = trace::ids(&leading.head);
-    fields.text(f::TRACE_ID, trace_id);
-    fields.text(f::SPAN_ID, span_id);
+    if request.is_none() {
+        trace_ids(&mut fields, leading);
+    }
     if let Some(extra) = extra {
         fields.http2(extra);
     }
     if let Some(rpc) = &rpc {
         fields.grpc(rpc, [request, response].map(|m| m.is_some()));
     }
+    let digests = [request, response].map(|m| m.and_then(Message::digest));
+    for (id, digest) in [f::REQUEST_BODY_SHA256, f::RESPONSE_BODY_SHA256].into_iter().zip(&digests) {
+        fields.filled(id, digest.as_ref().map_or(b"".as_slice(), |d| d));
+    }
+    let mut room = Room::default();
+    web.push(response, &mut room, extra.is_some(), &mut fields);
 
     let size = |m: &Message| int(m.end.saturating_sub(m.start));
     let both = request.zip(response);
     let pushed = extra.is_some_and(|e| e.pushed);
     cx.emit(&Call {
-        protocol: if grpc { Protocol::Grpc } else { Protocol::Http },
+        protocol: if grpc { Protocol::Grpc } else { web.protocol() },
         transport: cx.transport,
         flow: cx.flow,
         client: cx.client,
@@ -277,8 +270,11 @@ pub(crate) fn report(
         response_pos: response.map(|m| int(m.start)),
         failed: status >= 500
             || extra.is_some_and(|e| e.failed)
+            || web.failed()
             || rpc.as_ref().and_then(|r| r.status).is_some_and(|s| s != 0),
-        client_error: (400..500).contains(&status) || rpc.as_ref().is_some_and(|r| r.client_error),
+        client_error: (400..500).contains(&status)
+            || web.client_error()
+            || rpc.as_ref().is_some_and(|r| r.client_error),
         incomplete: why
             .filter(|_| request.is_none())
             .or(request.and_then(|m| m.incomplete))

@@ -33,7 +33,7 @@ fn span_of(whole: &[u8], part: &[u8]) -> Span {
 type Field = [Span; 2];
 
 /// A head, with trailers behind it once they have arrived. Reused from message to message.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Head {
     bytes: Vec<u8>,
     fields: Vec<Field>,

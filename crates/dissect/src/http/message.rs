@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 
 use remora_model::{Incomplete, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use super::facts::{Length, Transfer};
 use super::head::Head;
-use crate::Limits;
+use super::sse::{self, Counter};
+use crate::{BodyAction, Limits};
 
 /// Messages kept for reuse by all flows of a thread.
 const SPARE_MESSAGES: usize = 64;
@@ -52,6 +54,12 @@ pub(crate) struct Message {
     pub(crate) incomplete: Option<Incomplete>,
     /// Its end was reached.
     pub(crate) whole: bool,
+    /// What is to become of its body.
+    pub(crate) action: BodyAction,
+    /// The digest of its body so far.
+    digest: Option<Box<Sha256>>,
+    /// Of a stream of events: what they are.
+    pub(crate) events: Option<Box<Counter>>,
 
     /// For a request: what became of it.
     pub(crate) fate: Fate,
@@ -109,12 +117,53 @@ impl Message {
 
     /// Bytes of memory that it holds.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Self>() + self.head.memory() + self.body.capacity()
+        let events = self.events.as_ref().map_or(0, |e| size_of::<Counter>() + e.memory());
+        let digest = self.digest.as_ref().map_or(0, |_| size_of::<Sha256>());
+        size_of::<Self>() + self.head.memory() + self.body.capacity() + events + digest
+    }
+
+    /// The head is there: decides what becomes of the body.
+    pub(crate) fn judge_body(&mut self, limits: &Limits) {
+        let content_type = self.head.at(self.head.facts.content_type);
+        self.action = limits.bodies.action(content_type);
+        if self.action == BodyAction::Hash {
+            self.digest = Some(Box::default());
+        }
+        if self.head.status != 0 && !self.head.facts.encoded && sse::is_stream(content_type) {
+            self.events = Some(Box::default());
+        }
+    }
+
+    /// The digest of the body, where it was asked for and all of it was seen.
+    pub(crate) fn digest(&self) -> Option<[u8; 64]> {
+        let digest = self.digest.as_ref().filter(|_| self.whole && self.body_size > 0)?;
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(Sha256::clone(digest).finalize()) {
+            for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
+                *digit = char::from_digit(u32::from(nibble), 16).map_or(b'0', |c| c as u8);
+            }
+        }
+        Some(hex)
+    }
+
+    /// A message with the same head and nothing else.
+    pub(crate) fn head_only(&self) -> Self {
+        Self { head: self.head.clone(), ..Self::default() }
     }
 
     /// Adds bytes of body and keeps them up to the payload limit.
     pub(crate) fn push_body(&mut self, bytes: &[u8], limits: &Limits) {
         self.body_size = self.body_size.saturating_add(bytes.len() as u64);
+        if let Some(events) = &mut self.events {
+            events.push(bytes);
+        }
+        if self.action != BodyAction::Keep {
+            if let Some(digest) = &mut self.digest {
+                digest.update(bytes);
+            }
+            self.cut |= !bytes.is_empty();
+            return;
+        }
         if self.cut || bytes.is_empty() {
             return;
         }
@@ -126,12 +175,19 @@ impl Message {
     /// Counts bytes of body that are not kept.
     pub(crate) fn pass_body(&mut self, len: u64) {
         self.body_size = self.body_size.saturating_add(len);
-        self.cut |= len > 0;
+        if len > 0 {
+            self.cut = true;
+            self.digest = None;
+            if let Some(events) = &mut self.events {
+                events.lose();
+            }
+        }
     }
 
-    /// True when no more of the body is to be kept.
+    /// True when no more of the body is to be looked at.
     pub(crate) fn is_full(&self, limits: &Limits) -> bool {
-        self.cut || self.body.len() >= limits.payload
+        let full = self.cut || self.body.len() >= limits.payload || self.action != BodyAction::Keep;
+        full && self.digest.is_none() && self.events.is_none()
     }
 
     /// Says why it is not whole, unless an earlier reason was given.

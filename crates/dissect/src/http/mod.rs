@@ -4,7 +4,7 @@
 //! it comes ([`body`]), of which the front is kept and the rest only counted. Requests wait in a
 //! queue for their responses, which come in the same order ([`exchange`]); a request and its
 //! response make a call ([`fields`]). Interim responses (1xx) are passed over; 101 and a
-//! successful CONNECT end HTTP on the connection, unless it goes on as HTTP/2.
+//! successful CONNECT end HTTP on the connection, unless it goes on as HTTP/2 or WebSocket.
 //!
 //! After bytes were lost, each direction looks for the next start line ([`start`]).
 
@@ -15,13 +15,17 @@ pub(crate) mod facts;
 pub(crate) mod fields;
 pub(crate) mod head;
 pub(crate) mod message;
+mod partial;
 mod probe;
+pub(crate) mod sse;
 mod start;
 mod target;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod upgrade;
+pub(crate) mod values;
+mod web;
 
 use remora_model::{Incomplete, Protocol, Timestamp, Transport};
 
@@ -29,10 +33,12 @@ use self::body::{Body, Step};
 use self::exchange::Exchange;
 use self::head::Scan;
 use self::message::{Framing, Message};
+use self::partial::Front;
 use self::probe::DOUBTFUL_REQUEST_LINE;
 use self::start::Begins;
 use crate::detect::Entry;
 use crate::http2::{Http2, PREFACE};
+use crate::ws::Upgraded;
 use crate::{Context, Dissector, Ending, Limits, Problem, Role, Taken};
 
 /// Registry entry.
@@ -59,10 +65,12 @@ enum State {
     Body(Body),
     /// Looking for the next message, for that reason. Counts the bytes it passed over.
     Lost(Problem, u64),
-    /// Behind the end of HTTP.
+    /// Behind the end of HTTP, where something else begins.
     Opaque,
     /// It goes on as HTTP/2.
     Upgraded,
+    /// It goes on as WebSocket.
+    Socket,
 }
 
 impl Default for State {
@@ -80,6 +88,8 @@ struct Direction {
     skip: Option<u64>,
     /// A head was shown in part.
     half: bool,
+    /// That part.
+    front: Front,
     /// The next head was found behind lost bytes.
     found: bool,
 }
@@ -91,6 +101,8 @@ struct Http {
     exchange: Exchange,
     /// What reads on after an upgrade to HTTP/2.
     next: Option<Box<Http2>>,
+    /// What reads on after an upgrade to WebSocket.
+    socket: Option<Box<Upgraded>>,
 }
 
 impl Http {
@@ -136,6 +148,7 @@ impl Http {
         message.end = message.start + message.head_size;
         message.first = cx.time_at(at);
         message.last = cx.time_at(at + len.saturating_sub(1));
+        message.judge_body(cx.limits);
         let (framing, faulty) = match role {
             Role::Client => {
                 let framing = message.request_framing();
@@ -181,11 +194,15 @@ impl Http {
 
     /// HTTP has ended on this connection, in both directions.
     fn tunnel(&mut self, cx: &mut Context<'_>) {
+        let handshake = self.exchange.websocket();
         if self.exchange.open(Role::Client).is_some() {
             self.exchange.finish(Role::Client, true, cx);
         }
         self.exchange.finish(Role::Server, true, cx);
-        self.directions.iter_mut().for_each(|d| d.state = State::Opaque);
+        match handshake {
+            Some(handshake) => self.open_socket(handshake),
+            None => self.directions.iter_mut().for_each(|d| d.state = State::Opaque),
+        }
     }
 
     /// The next message has to be looked for.
@@ -227,7 +244,7 @@ impl Http {
         let rest = bytes.get(*at..).unwrap_or_default();
         let mut state = self.direction(role).state;
         match &mut state {
-            State::Opaque | State::Upgraded => false,
+            State::Opaque | State::Upgraded | State::Socket => false,
             State::Lost(why, passed) => {
                 let found = start::find(role, rest);
                 let over = found.unwrap_or_else(|| rest.len() - start::may_begin(role, rest));
@@ -265,14 +282,12 @@ impl Http {
                     let folded = scan.folded;
                     if self.on_head(role, raw, *at, folded, cx) {
                         *at += end;
-                    } else {
-                        self.no_start_line(role, rest, at);
+                        return true;
                     }
-                    return true;
+                    return self.no_start_line(role, rest, at);
                 }
                 if start::begins(role, rest) == Begins::No {
-                    self.no_start_line(role, rest, at);
-                    return true;
+                    return self.no_start_line(role, rest, at);
                 }
                 if rest.len() >= head_limit(cx.limits) {
                     cx.problem(Problem::MessageTooLarge, rest.len() as u64);
@@ -283,6 +298,7 @@ impl Http {
                 let direction = self.direction(role);
                 direction.state = state;
                 direction.half = true;
+                direction.front.keep(rest, *at, cx);
                 false
             }
             State::Body(body) => {
@@ -323,19 +339,24 @@ impl Http {
         }
     }
 
-    /// What stands where a start line should be is none.
-    fn no_start_line(&mut self, role: Role, rest: &[u8], at: &mut usize) {
+    /// What stands where a start line should be is none. False when it has to wait.
+    fn no_start_line(&mut self, role: Role, rest: &[u8], at: &mut usize) -> bool {
         if role == Role::Client && self.exchange.awaits_tunnel() {
             let seen = rest.get(..PREFACE.len()).unwrap_or(rest);
             if PREFACE.starts_with(seen) && self.exchange.awaits_http2() {
-                return self.hand_over(role);
+                self.hand_over(role);
+                return true;
             }
-            // The client did not wait for the answer to its CONNECT or Upgrade.
-            self.direction(role).state = State::Opaque;
-            return;
+            // The client did not wait for the answer to its CONNECT or Upgrade, or the answer is
+            // shown late: that will tell what these bytes are.
+            let direction = self.direction(role);
+            direction.half = true;
+            direction.front.clear();
+            return false;
         }
         *at += 1;
         self.lose(role, Problem::Malformed, 1);
+        true
     }
 
     /// `len` bytes of `role` were passed over or are missing, in the middle of a body.
@@ -380,8 +401,11 @@ impl Dissector for Http {
         if let (State::Upgraded, Some(next)) = (&direction.state, &mut self.next) {
             return next.read(role, bytes, at, cx);
         }
+        if let (State::Socket, Some(socket)) = (&direction.state, &mut self.socket) {
+            return socket.data(role, bytes, at, cx);
+        }
         let unwanted = match &direction.state {
-            State::Opaque => return Taken::AndSkip(u64::MAX),
+            State::Opaque => return Taken::Handover(at),
             State::Body(body) if at == bytes.len() => {
                 self.exchange.open(role).and_then(|m| body.unwanted(m, cx.limits))
             }
@@ -400,13 +424,24 @@ impl Dissector for Http {
         if let (State::Upgraded, Some(next)) = (self.direction(role).state, &mut self.next) {
             return next.gap(role, len, cx);
         }
+        if let (State::Socket, Some(socket)) = (self.direction(role).state, &mut self.socket) {
+            return socket.gap(role, len, cx);
+        }
         let direction = self.direction(role);
         // What was shown and not taken is lost with the gap.
         let lost = cx.pos.saturating_add(len).saturating_sub(direction.pos).max(len);
         direction.pos = direction.pos.saturating_add(lost);
-        direction.half = false;
+        if std::mem::take(&mut direction.half) && matches!(direction.state, State::Head(_)) {
+            self.partial(role, Incomplete::Gap, cx);
+        }
         self.exchange.lost_bytes();
         match self.direction(role).state {
+            State::Socket => {
+                // The head that was lost in part is the one that led to it.
+                if let Some(socket) = &mut self.socket {
+                    socket.gap(role, lost, cx);
+                }
+            }
             State::Opaque | State::Upgraded | State::Lost(..) => {}
             State::Head(_) => self.lose(role, Problem::Unsynced, 0),
             State::Body(_) => self.pass(role, lost, lost, cx),
@@ -422,6 +457,9 @@ impl Dissector for Http {
         if let (State::Upgraded, Some(next)) = (self.direction(role).state, &mut self.next) {
             return next.skipped(role, missing, cx);
         }
+        if let (State::Socket, Some(socket)) = (self.direction(role).state, &mut self.socket) {
+            return socket.skipped(role, missing, cx);
+        }
         let direction = self.direction(role);
         if let Some(n) = direction.skip.take() {
             direction.pos = direction.pos.saturating_add(n);
@@ -434,6 +472,10 @@ impl Dissector for Http {
             let upgraded = matches!(self.directions[role.index()].state, State::Upgraded);
             next.end(role, if upgraded { rest } else { b"" }, how, cx);
         }
+        if let (State::Socket, Some(socket)) = (self.direction(role).state, &mut self.socket) {
+            socket.end(role, rest, how, cx);
+            return self.exchange.end(role, how, cx);
+        }
         let direction = self.direction(role);
         let seen = cx.pos.saturating_sub(direction.pos);
         if let Some(asked) = direction.skip.take() {
@@ -441,7 +483,7 @@ impl Dissector for Http {
         }
         let early = if how == Ending::Reset { Incomplete::Reset } else { Incomplete::Truncated };
         match self.direction(role).state {
-            State::Opaque | State::Upgraded => {}
+            State::Opaque | State::Upgraded | State::Socket => {}
             State::Lost(why, passed) => {
                 let passed = passed.saturating_add(rest.len() as u64);
                 if passed > 0 {
@@ -449,7 +491,10 @@ impl Dissector for Http {
                 }
             }
             State::Head(_) => {
-                if rest.iter().any(|b| !matches!(b, b'\r' | b'\n')) {
+                let half = std::mem::take(&mut self.direction(role).half);
+                if half && self.partial(role, early, cx) {
+                    // What was there of it has been reported.
+                } else if rest.iter().any(|b| !matches!(b, b'\r' | b'\n')) {
                     cx.problem(Problem::Malformed, rest.len() as u64);
                     if role == Role::Server {
                         self.exchange.response_cut(early);
@@ -468,7 +513,7 @@ impl Dissector for Http {
         }
         let direction = self.direction(role);
         direction.half = false;
-        if !matches!(direction.state, State::Opaque | State::Upgraded) {
+        if !matches!(direction.state, State::Opaque | State::Upgraded | State::Socket) {
             direction.state = State::default();
         }
         self.exchange.end(role, how, cx);
@@ -486,9 +531,14 @@ impl Dissector for Http {
         self.exchange.is_busy()
             || self.directions.iter().any(|d| d.half)
             || self.next.as_ref().is_some_and(|n| n.is_busy())
+            || self.socket.as_ref().is_some_and(|s| s.is_busy())
     }
 
     fn memory(&self) -> usize {
-        size_of::<Self>() + self.exchange.memory() + self.next.as_ref().map_or(0, |n| n.memory())
+        size_of::<Self>()
+            + self.exchange.memory()
+            + self.directions.iter().map(|d| d.front.memory()).sum::<usize>()
+            + self.next.as_ref().map_or(0, |n| n.memory())
+            + self.socket.as_ref().map_or(0, |s| s.memory())
     }
 }

@@ -12,7 +12,8 @@ pub(super) struct Target<'a> {
 impl<'a> Target<'a> {
     /// Reads the target of a request with that method.
     pub(super) fn read(method: &[u8], target: &'a [u8]) -> Self {
-        if method == b"CONNECT" {
+        // One of HTTP/2 may have a path (RFC 8441 section 4).
+        if method == b"CONNECT" && target.first() != Some(&b'/') {
             return Self { host: host(target), path: b"" };
         }
         if target.first().is_some_and(|&b| b == b'/' || b == b'*') {
@@ -63,6 +64,7 @@ mod tests {
             ("OPTIONS", "*", "", "*"),
             ("CONNECT", "shop.example:443", "shop.example", ""),
             ("CONNECT", "[::1]:443", "[::1]", ""),
+            ("CONNECT", "/chat?x", "", "/chat"),
             ("GET", "relative?x", "", "relative"),
             ("GET", "http://", "", "/"),
             ("GET", "http://[::1", "[::1", "/"),

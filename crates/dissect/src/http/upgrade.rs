@@ -1,7 +1,8 @@
-//! From HTTP/1 to HTTP/2 on one connection (RFC 7540 section 3.2).
+//! From HTTP/1 to HTTP/2 (RFC 7540 section 3.2) or WebSocket (RFC 6455) on one connection.
 
 use super::message::Message;
 use super::{Http, State};
+use crate::ws::{Handshake, Upgraded};
 use crate::{Context, Role};
 
 impl Http {
@@ -20,6 +21,16 @@ impl Http {
             next.upgrade(request, cx);
         }
         true
+    }
+
+    /// What follows in both directions is WebSocket.
+    pub(super) fn open_socket(&mut self, handshake: Handshake) {
+        for direction in &mut self.directions {
+            direction.state = State::Socket;
+            direction.half = false;
+        }
+        let pos = [0, 1].map(|i| self.directions[i].pos);
+        self.socket = Some(Box::new(Upgraded::new(handshake, pos)));
     }
 
     /// What follows of `role` is HTTP/2.

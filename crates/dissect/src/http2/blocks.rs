@@ -42,7 +42,7 @@ impl Http2 {
                 Some((part, promised)) => (part, promised),
                 None => {
                     *at += 1;
-                    self.lose(role, Problem::Malformed, 1, false);
+                    self.lose(role, Problem::Malformed, 1, false, cx);
                     return true;
                 }
             },

@@ -63,12 +63,12 @@ impl Http2 {
     }
 
     /// Where the next frame begins has to be found.
-    fn lose(&mut self, role: Role, why: Problem, passed: u64, joined: bool) {
+    fn lose(&mut self, role: Role, why: Problem, passed: u64, joined: bool, cx: &mut Context<'_>) {
         let direction = self.direction(role);
         direction.state = State::Lost(why, passed);
         direction.decoder.forget();
         direction.block.clear();
-        self.streams.lose(role, joined);
+        self.streams.lose(role, joined, cx);
     }
 
     /// Reads on in `bytes` from `at`. What [`Dissector::data`] does, for a caller that has used
@@ -88,7 +88,7 @@ impl Http2 {
                 let wanted = self
                     .streams
                     .get(data.stream)
-                    .map_or(0, |s| content - s.unwanted(role, content, cx.limits).min(content));
+                    .map_or(0, |s| content - s.unwanted(role, content, cx).min(content));
                 if wanted == 0 { data.left } else { content - wanted }
             }
             _ => 0,

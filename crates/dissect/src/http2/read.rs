@@ -12,7 +12,7 @@ impl Http2 {
     pub(super) fn step(&mut self, role: Role, bytes: &[u8], at: &mut usize, cx: &mut Context<'_>) -> bool {
         let rest = bytes.get(*at..).unwrap_or_default();
         match self.direction(role).state {
-            State::Start => self.begin(role, rest, at),
+            State::Start => self.begin(role, rest, at, cx),
             State::Frame => match Header::read(rest) {
                 Some(header) => self.frame(role, header, rest, at, cx),
                 None => {
@@ -53,7 +53,7 @@ impl Http2 {
     }
 
     /// The first bytes of a direction: a preface, a server's settings, or the middle of it.
-    fn begin(&mut self, role: Role, rest: &[u8], at: &mut usize) -> bool {
+    fn begin(&mut self, role: Role, rest: &[u8], at: &mut usize, cx: &mut Context<'_>) -> bool {
         if rest.is_empty() {
             return false;
         }
@@ -83,7 +83,7 @@ impl Http2 {
                 }
             }
         }
-        self.lose(role, Problem::Unsynced, 0, true);
+        self.lose(role, Problem::Unsynced, 0, true, cx);
         true
     }
 
@@ -98,7 +98,7 @@ impl Http2 {
     ) -> bool {
         if !header.is_valid() {
             *at += 1;
-            self.lose(role, Problem::Malformed, 1, false);
+            self.lose(role, Problem::Malformed, 1, false, cx);
             return true;
         }
         let len = header.len;
@@ -187,15 +187,13 @@ impl Http2 {
                 cx.problem(Problem::Malformed, data.left);
             }
             data.padding = pad.min(data.left);
-            let last = cx.time_at(*at);
+            self.streams.content(role, data.stream, b"", *at, 1, cx);
             *at += 1;
-            self.streams.content(role, data.stream, b"", 1, last, cx);
         } else {
             let n = data.left.min(rest.len() as u64);
             let content = n.min(data.left - data.padding);
             let bytes = rest.get(..content as usize).unwrap_or_default();
-            let last = cx.time_at(*at + n as usize - 1);
-            self.streams.content(role, data.stream, bytes, n - content, last, cx);
+            self.streams.content(role, data.stream, bytes, *at, n - content, cx);
             *at += n as usize;
             data.left -= n;
             data.padding = data.padding.min(data.left);
@@ -220,8 +218,7 @@ impl Http2 {
         match self.direction(role).state {
             State::Data(mut data) if !data.padded && len <= data.left => {
                 let content = len.min(data.left - data.padding);
-                let last = cx.time_at(0);
-                self.streams.pass(role, data.stream, content, len - content, missing, last);
+                self.streams.pass(role, data.stream, content, len - content, missing, cx);
                 data.left -= len;
                 data.padding = data.padding.min(data.left);
                 self.direction(role).state = State::Data(data);
@@ -233,9 +230,9 @@ impl Http2 {
                 let left = left - len;
                 self.direction(role).state = if left == 0 { State::Frame } else { State::Pass(left) };
             }
-            State::Start => self.lose(role, Problem::Unsynced, 0, true),
+            State::Start => self.lose(role, Problem::Unsynced, 0, true, cx),
             State::Lost(..) => {}
-            _ => self.lose(role, Problem::Unsynced, 0, false),
+            _ => self.lose(role, Problem::Unsynced, 0, false, cx),
         }
     }
 }

@@ -6,7 +6,8 @@ use super::frame;
 use crate::grpc::{Follower, Format, Framer};
 use crate::http::fields::{self, Extra};
 use crate::http::message::Message;
-use crate::{Context, Limits, Role};
+use crate::ws::{Handshake, Socket};
+use crate::{Context, Ending, Limits, Role};
 
 /// What one side sends on a stream.
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub(super) struct Stream {
     pub(super) unknown: u32,
     /// When the newest frame of it arrived.
     pub(super) newest: Timestamp,
+    /// It carries WebSocket (RFC 8441); then its own call has been reported.
+    socket: Option<Box<Socket>>,
 }
 
 /// Where and when a frame was.
@@ -91,7 +94,7 @@ impl Stream {
     }
 
     /// Headers, as `message`, or trailers of `role` have come.
-    pub(super) fn headers(&mut self, role: Role, mut message: Box<Message>, place: &Place) {
+    pub(super) fn headers(&mut self, role: Role, mut message: Box<Message>, place: &Place, limits: &Limits) {
         self.newest = place.last;
         if self.has(role) || !message.head.is_initial(role) {
             let to = self.message(role, place);
@@ -108,6 +111,7 @@ impl Stream {
             message.head_size = place.block;
             message.first = place.first;
             message.last = place.last;
+            message.judge_body(limits);
             if role == Role::Client {
                 self.follower = Follower::of(message.head.at(message.head.target));
             }
@@ -144,8 +148,44 @@ impl Stream {
         self.newest = place.last;
     }
 
-    /// Content of `role`: the payload of DATA without padding.
-    pub(super) fn content(&mut self, role: Role, bytes: &[u8], cx: &mut Context<'_>) {
+    /// The response has begun: where it accepts WebSocket the call is reported, and what follows
+    /// are frames (RFC 8441 section 5).
+    pub(super) fn begin_socket(&mut self, cx: &mut Context<'_>) {
+        let [Some(request), Some(response)] =
+            [Role::Client, Role::Server].map(|r| self.half(r).message.as_deref())
+        else {
+            return;
+        };
+        let asks = request.head.at(request.head.method) == b"CONNECT"
+            && request.head.last(b":protocol").is_some_and(|p| p.eq_ignore_ascii_case(b"websocket"));
+        if self.socket.is_some() || !asks || !(200..300).contains(&response.head.status) {
+            return;
+        }
+        let handshake = Handshake::new(Some(request), response);
+        for message in self.halves.iter_mut().filter_map(|h| h.message.as_mut()) {
+            message.whole = true;
+        }
+        self.report(None, cx);
+        self.socket = Some(Socket::new(handshake, false));
+    }
+
+    /// The stream is over: ends what it carries. False when it carries nothing, and its own call
+    /// is to be reported.
+    pub(super) fn end_socket(&mut self, how: Ending, cx: &mut Context<'_>) -> bool {
+        let Some(mut socket) = self.socket.take() else { return false };
+        for role in [Role::Client, Role::Server] {
+            socket.end(role, 0, how, cx);
+        }
+        true
+    }
+
+    /// Content of `role`: the payload of DATA without padding, which begins at `at` of the shown
+    /// bytes.
+    pub(super) fn content(&mut self, role: Role, bytes: &[u8], at: usize, cx: &mut Context<'_>) {
+        if let Some(socket) = &mut self.socket {
+            socket.read(role, bytes, at, cx);
+            return;
+        }
         let limits = cx.limits;
         if role == Role::Server
             && let Some(follower) = self.follower.as_mut()
@@ -167,7 +207,10 @@ impl Stream {
     }
 
     /// Content of `role` that is not shown; `missing` of it was never captured.
-    pub(super) fn pass(&mut self, role: Role, len: u64, missing: u64) {
+    pub(super) fn pass(&mut self, role: Role, len: u64, missing: u64, cx: &mut Context<'_>) {
+        if let Some(socket) = &mut self.socket {
+            return socket.pass(role, len, missing, cx);
+        }
         if len > 0 {
             self.unfollow(role);
         }
@@ -191,12 +234,15 @@ impl Stream {
     }
 
     /// How much of `len` bytes of content of `role` need not be shown.
-    pub(super) fn unwanted(&self, role: Role, len: u64, limits: &Limits) -> u64 {
+    pub(super) fn unwanted(&self, role: Role, len: u64, cx: &Context<'_>) -> u64 {
+        if let Some(socket) = &self.socket {
+            return socket.unwanted(role, cx).min(len);
+        }
         let half = self.half(role);
         if role == Role::Server && self.follower.as_ref().is_some_and(|f| f.is_following()) {
             return 0;
         }
-        if !half.message.as_ref().is_some_and(|m| m.is_full(limits)) {
+        if !half.message.as_ref().is_some_and(|m| m.is_full(cx.limits)) {
             return 0;
         }
         if half.framed { len.min(self.framers[role.index()].unwanted()) } else { len }
@@ -221,12 +267,16 @@ impl Stream {
     }
 
     /// Frames of `role` were lost.
-    pub(super) fn lose(&mut self, role: Role) {
+    pub(super) fn lose(&mut self, role: Role, cx: &mut Context<'_>) {
         let half = &mut self.halves[role.index()];
         if half.done {
             return;
         }
         half.lost = true;
+        if let Some(socket) = &mut self.socket {
+            // What follows of it may begin anywhere in a frame.
+            return socket.pass(role, u64::MAX, u64::MAX, cx);
+        }
         self.unfollow(role);
         self.framers[role.index()].lose();
         if let Some(message) = self.half_mut(role).message.as_mut() {
@@ -296,6 +346,7 @@ impl Stream {
     pub(super) fn memory(&self) -> usize {
         let messages: usize = self.halves.iter().filter_map(|h| h.message.as_ref()).map(|m| m.memory()).sum();
         let follower = self.follower.as_ref().map_or(0, |f| f.memory());
-        messages + follower + self.framers.iter().map(Framer::memory).sum::<usize>()
+        let socket = self.socket.as_ref().map_or(0, |s| s.memory());
+        messages + follower + socket + self.framers.iter().map(Framer::memory).sum::<usize>()
     }
 }

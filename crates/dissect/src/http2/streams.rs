@@ -129,7 +129,10 @@ impl Streams {
                 if why == Some(Incomplete::Reset) { Incomplete::Reset } else { Incomplete::Truncated },
             );
         }
-        stream.report(why, cx);
+        let how = if why == Some(Incomplete::Reset) { Ending::Reset } else { Ending::Closed };
+        if !stream.end_socket(how, cx) {
+            stream.report(why, cx);
+        }
         if let Some(slot) = self.recent.get_mut(self.next_recent) {
             *slot = stream.id;
             self.next_recent = (self.next_recent + 1) % RECENT;
@@ -161,7 +164,10 @@ impl Streams {
         }
         self.with(id, |s| {
             s.unknown += unknown;
-            s.headers(role, message, place);
+            s.headers(role, message, place, cx.limits);
+            if role == Role::Server {
+                s.begin_socket(cx);
+            }
         });
         if role == Role::Client && self.orphans > 0 {
             // Requests come in the order of their streams: those of lower ones will not.
@@ -185,7 +191,7 @@ impl Streams {
         self.with(id, |s| {
             s.pushed = true;
             s.unknown = unknown;
-            s.headers(Role::Client, message, place);
+            s.headers(Role::Client, message, place, cx.limits);
             s.end(Role::Client, true);
         });
     }
@@ -200,7 +206,7 @@ impl Streams {
             self.with(id, |s| {
                 s.half_mut(role).lost = true;
                 s.data(role, place);
-                s.lose(role);
+                s.lose(role, cx);
             });
         }
     }
@@ -212,18 +218,19 @@ impl Streams {
         }
     }
 
-    /// Bytes of the DATA frame being read: `content` of them, then `padding`.
+    /// Bytes of the DATA frame being read, from `at` of those shown: `content`, then `padding`.
     pub(super) fn content(
         &mut self,
         role: Role,
         id: u32,
         content: &[u8],
+        at: usize,
         padding: u64,
-        last: Timestamp,
         cx: &mut Context<'_>,
     ) {
+        let last = cx.time_at((at + content.len() + padding as usize).saturating_sub(1));
         self.with(id, |s| {
-            s.content(role, content, cx);
+            s.content(role, content, at, cx);
             s.grow(role, content.len() as u64 + padding, last);
         });
     }
@@ -236,10 +243,11 @@ impl Streams {
         content: u64,
         padding: u64,
         missing: u64,
-        last: Timestamp,
+        cx: &mut Context<'_>,
     ) {
+        let last = cx.time_at(0);
         self.with(id, |s| {
-            s.pass(role, content, missing);
+            s.pass(role, content, missing, cx);
             s.grow(role, content + padding, last);
         });
     }
@@ -328,13 +336,13 @@ impl Streams {
     }
 
     /// Frames of `role` were lost, of any stream. `joined`: they were sent before the capture.
-    pub(super) fn lose(&mut self, role: Role, joined: bool) {
+    pub(super) fn lose(&mut self, role: Role, joined: bool, cx: &mut Context<'_>) {
         self.holes[role.index()] = true;
         if role == Role::Client {
             self.watched = None;
         }
         if !joined {
-            self.open.iter_mut().for_each(|s| s.lose(role));
+            self.open.iter_mut().for_each(|s| s.lose(role, cx));
             self.damaged = self.open.len();
         }
     }

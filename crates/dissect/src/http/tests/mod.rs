@@ -5,6 +5,9 @@ mod bodies;
 mod detection;
 mod faults;
 mod pairing;
+mod partial;
+mod payload;
+mod web;
 
 use remora_model::{Transport, field as f};
 
