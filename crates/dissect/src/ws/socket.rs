@@ -33,7 +33,9 @@ enum State {
 #[derive(Debug)]
 struct Direction {
     state: State,
-    /// The front of a header that is not whole, its length, and where it lies.
+    /// A header was shown in part, and will be shown again.
+    half: bool,
+    /// Where it will not: the front of the header, and its length.
     front: [u8; HEADER_MAX],
     have: usize,
     /// Where the frame being read lies, as far as it was read.
@@ -60,6 +62,7 @@ impl Default for Direction {
         Self {
             state: State::Header,
             front: [0; HEADER_MAX],
+            half: false,
             have: 0,
             place: Seen::default(),
             header: Header::default(),
@@ -99,7 +102,13 @@ impl Socket {
             let direction = &mut self.directions[role.index()];
             match direction.state {
                 State::Over => return bytes.len(),
-                State::Header => at += self.header(role, rest, base + at, cx),
+                State::Header => {
+                    direction.half = false;
+                    at += self.header(role, rest, base + at, cx);
+                    if self.directions[role.index()].half {
+                        return at;
+                    }
+                }
                 State::Payload => at += self.payload(role, rest, base + at, cx),
                 State::Lost(..) if !self.resumes => return bytes.len(),
                 State::Lost(why, passed) => match sync::find(rest, Some(role)) {
@@ -142,6 +151,10 @@ impl Socket {
             }
         };
         match front {
+            Front::Needs(_) if self.resumes => {
+                direction.half = true;
+                0
+            }
             Front::Needs(_) => {
                 if before == 0 {
                     let n = rest.len().min(HEADER_MAX);
@@ -299,6 +312,7 @@ impl Socket {
     fn lose(&mut self, role: Role, why: Problem, passed: u64, cx: &mut Context<'_>) {
         let direction = &mut self.directions[role.index()];
         direction.state = State::Lost(why, passed);
+        direction.half = false;
         direction.have = 0;
         direction.history.forget();
         direction.headless = true;
@@ -353,17 +367,18 @@ impl Socket {
     /// Nothing more comes from `role`. `rest` bytes had been shown and not taken.
     pub(crate) fn end(&mut self, role: Role, rest: u64, how: Ending, cx: &mut Context<'_>) {
         let direction = &mut self.directions[role.index()];
-        let half = direction.have > 0 || matches!(direction.state, State::Payload);
+        let open = matches!(direction.state, State::Payload);
         if let State::Lost(why, passed) = direction.state
             && passed + rest > 0
         {
             cx.problem(why, passed + rest);
         }
         direction.state = State::Over;
+        direction.half = false;
         direction.have = 0;
         let why = if how == Ending::Reset { Incomplete::Reset } else { Incomplete::Truncated };
         if let Some(mut message) = direction.message.take() {
-            if half && !direction.header.is_control() {
+            if open && !direction.header.is_control() {
                 message.grow(direction.place);
             }
             message.mark(why);
@@ -378,7 +393,8 @@ impl Socket {
 
     /// True while a message is half read or a ping waits.
     pub(crate) fn is_busy(&self) -> bool {
-        let open = |d: &Direction| d.have > 0 || d.message.is_some() || matches!(d.state, State::Payload);
+        let open =
+            |d: &Direction| d.half || d.have > 0 || d.message.is_some() || matches!(d.state, State::Payload);
         self.directions.iter().any(open) || self.control.is_busy() || self.handshake.is_busy()
     }
 
