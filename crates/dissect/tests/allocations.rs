@@ -88,6 +88,26 @@ fn http_does_not_allocate_once_the_buffers_are_there() {
 }
 
 #[test]
+fn web_socket_does_not_allocate_once_the_buffers_are_there() {
+    const ASK: &[u8] = b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    const ACCEPT: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let mut flow = Harness::with(&http::ENTRY, Transport::Tcp, Limits::default(), Count::default());
+    flow.client(ASK).server(ACCEPT);
+    let mut round = || {
+        flow.client(b"\x81\x85\x01\x02\x03\x04ignoh\x01\x81\0\0\0\0a\x80\x81\0\0\0\0b\x89\x80\0\0\0\0");
+        // Compressed: RFC 7692 section 7.2.3.1.
+        flow.server(b"\x8a\x00\x82\x03abc\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00");
+    };
+    // The history of compressed messages grows to its window.
+    (0..10_000).for_each(|_| round());
+    let before = ALLOCATIONS.get();
+    (0..100).for_each(|_| round());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 1 + 5 * 10_100);
+}
+
+#[test]
 fn dns_does_not_allocate_once_the_buffers_are_there() {
     let query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03www\x07example\0\0\x01\0\x01";
     let mut response = b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0\x03www\x07example\0\0\x01\0\x01".to_vec();

@@ -45,7 +45,7 @@ pub(crate) struct Said<'a> {
 pub(crate) enum Outcome {
     Nothing,
     /// The operation is complete.
-    Complete(Operation),
+    Complete(Box<Operation>),
     /// There is no room for another one.
     TooMany,
 }
@@ -126,7 +126,7 @@ impl Operations {
         if let Some(said) = said {
             operation.answer(said, limits);
         }
-        Outcome::Complete(operation)
+        Outcome::Complete(Box::new(operation))
     }
 
     /// One that will not be completed any more.

@@ -198,7 +198,7 @@ fn large_messages_are_cut_and_the_rest_is_skipped() {
     let mut flow = open_with(PLAIN, limits);
     flow.client(&c(0x82, vec![b'x'; 100_000])[..50]);
     assert_eq!(flow.skipping(Role::Client), 100_000 + 14 - 50);
-    flow.client(&vec![0; 100_000 - 36]).client(c(0x81, "next"));
+    flow.client(vec![0; 100_000 - 36]).client(c(0x81, "next"));
     flow.close(Ending::Closed);
     assert_eq!(summary(&flow), ["binary client xxxxxxxxxx", "text client next"]);
     let call = &flow.sink.calls[1];
