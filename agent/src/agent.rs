@@ -228,11 +228,9 @@ fn kernel_config(config: &AgentConfig, policy: kernel::Policy) -> kernel::Config
 /// One shard's share. Flows spread by hash, so each shard gets some room above its part.
 fn limits(config: &AgentConfig, shards: usize) -> Limits {
     let shards = shards.max(1);
-    let default = Limits::default();
+    let default = config.capture.reading.clone();
     let total_bytes = (config.budgets.reassembly_bytes / shards).max(1 << 20);
     Limits {
-        payload: config.capture.payload_limit,
-        pins: config.capture.pins.clone(),
         flows: (config.budgets.flows.div_ceil(shards) * 5 / 4).max(64),
         total_bytes,
         // One flow alone must not use up the share.
@@ -272,7 +270,7 @@ fn about(config: &AgentConfig, agent_id: String, run: RunId) -> About {
             "exclude_ports": c.exclude_ports,
             "cidrs": texts(&c.cidrs),
             "exclude_cidrs": texts(&c.exclude_cidrs),
-            "payload_limit": c.payload_limit,
+            "payload_limit": c.reading.payload,
             "sample": config.kernel.sample,
         }),
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use remora_model::Protocol;
+use remora_dissect::Limits;
 use remora_wire::SpoolConfig;
 
 use crate::kernel;
@@ -58,10 +58,9 @@ pub struct CaptureOptions {
     pub cidrs: Vec<kernel::Cidr>,
     /// Address ranges in which neither side may be.
     pub exclude_cidrs: Vec<kernel::Cidr>,
-    /// Bytes of payload kept for each direction of a call.
-    pub payload_limit: usize,
-    /// Ports that are read as a protocol, whatever their content looks like.
-    pub pins: Vec<(u16, Protocol)>,
+    /// How what is captured is read: the payload limit, which bodies are kept, pinned ports,
+    /// schemas. Amounts of memory are those of [`Budgets`].
+    pub reading: Limits,
     /// Captures the agent's own traffic as well.
     pub include_own: bool,
 }
@@ -76,8 +75,7 @@ impl Default for CaptureOptions {
             exclude_ports: Vec::new(),
             cidrs: Vec::new(),
             exclude_cidrs: Vec::new(),
-            payload_limit: 64 << 10,
-            pins: Vec::new(),
+            reading: Limits::default(),
             include_own: false,
         }
     }

@@ -104,6 +104,7 @@ const TESTS: &[Need] = &[
     },
     Need { what: "nats-server", programs: &["nats-server"], names: Names::same("nats-server") },
     Need { what: "kcat", programs: &["kcat"], names: Names::same("kcat") },
+    Need { what: "websocketd", programs: &["websocketd"], names: Names::same("websocketd") },
     Need { what: "curl", programs: &["curl"], names: Names::same("curl") },
     Need { what: "ip", programs: &["ip"], names: Names { dnf: "iproute", ..Names::same("iproute2") } },
     Need { what: "Node.js", programs: &["node"], names: Names::same("nodejs") },

@@ -1,12 +1,13 @@
 //! What users type.
 
-use std::collections::BTreeSet;
+mod reading;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use remora_dissect::detect::REGISTRY;
-use remora_model::Protocol;
+
+pub use self::reading::ReadingArgs;
 
 /// Sees the API calls of this host or cluster and answers questions about them.
 #[derive(Debug, Parser)]
@@ -118,24 +119,6 @@ pub struct CaptureArgs {
     /// Disk for what the hub has not acknowledged yet; units K, M, G
     #[arg(long, env = "REMORA_SPOOL", value_name = "SIZE", default_value = "1G", value_parser = size)]
     pub spool: u64,
-}
-
-/// How what is captured is read.
-#[derive(Clone, Debug, Args)]
-pub struct ReadingArgs {
-    /// Bytes of payload kept per direction of a call; units K, M
-    #[arg(long, env = "REMORA_PAYLOAD_LIMIT", value_name = "BYTES", default_value = "64K", value_parser = size)]
-    pub payload_limit: u64,
-    /// Read this port as this protocol, whatever its content looks like, such as 9000=redis; may be
-    /// repeated
-    #[arg(
-        long,
-        env = "REMORA_PROTOCOL_PORT",
-        value_name = "PORT=PROTOCOL",
-        value_delimiter = ',',
-        value_parser = pin
-    )]
-    pub protocol_port: Vec<(u16, Protocol)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -444,17 +427,6 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "the size is too large".to_owned())
 }
 
-/// A port and the protocol that is spoken on it.
-fn pin(text: &str) -> Result<(u16, Protocol), String> {
-    let (port, name) = text.split_once('=').ok_or("write a port and a protocol, such as 9000=redis")?;
-    let port = port.trim().parse().map_err(|_| format!("`{port}` is no port"))?;
-    let known = || REGISTRY.iter().map(|e| e.protocol.name()).collect::<BTreeSet<_>>();
-    let protocol = Protocol::from_name(&name.trim().to_ascii_lowercase());
-    let dissected = protocol.filter(|p| known().contains(p.name()));
-    let names = || known().into_iter().collect::<Vec<_>>().join(", ");
-    dissected.map(|p| (port, p)).ok_or_else(|| format!("`{name}` is not one of {}", names()))
-}
-
 fn duration(text: &str) -> Result<std::time::Duration, String> {
     remora_hub::query::window::parse_duration(text)
         .filter(|d| !d.is_zero())
@@ -479,14 +451,6 @@ mod tests {
         assert_eq!(size("12"), Ok(12));
         for bad in ["", "K", "1X", "-1", "1.5G", "99999999999999999999", "99999999999T"] {
             assert!(size(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn pinned_ports() {
-        assert_eq!(pin("9000=Redis"), Ok((9_000, Protocol::Redis)));
-        for bad in ["", "9000", "redis=9000", "70000=redis", "9000=gopher", "9000=tcp"] {
-            assert!(pin(bad).is_err(), "{bad}");
         }
     }
 

@@ -25,8 +25,7 @@ pub fn agent_config(args: &CaptureArgs, dir: &Path, own_ports: &[u16]) -> Result
     for text in &args.exclude_cidr {
         capture.exclude_cidrs.push(text.parse().map_err(|e| Usage(format!("--exclude-cidr {text}: {e}")))?);
     }
-    capture.pins.clone_from(&args.reading.protocol_port);
-    capture.payload_limit = usize::try_from(args.reading.payload_limit).unwrap_or(usize::MAX);
+    capture.reading = args.reading.limits()?;
     config.budgets.reassembly_bytes = usize::try_from(args.memory).unwrap_or(usize::MAX);
     config.budgets.spool_disk_bytes = args.spool;
     config.kernel.tier = match args.tier {

@@ -10,7 +10,7 @@ use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::file::CaptureFile;
-use remora_dissect::{Limits, Problem, Sink};
+use remora_dissect::{Problem, Sink};
 use remora_kfl::{Filter, Target};
 use remora_model::{
     BatchSet, Call, CallId, CaptureSource, FieldId, FlowRow, Protocol, Sides, Storage, Table, Timestamp,
@@ -114,11 +114,7 @@ fn dissect(args: &DissectArgs, filter: Option<&Filter>) -> Result<()> {
         columns,
         printed: 0,
     };
-    let limits = Limits {
-        payload: usize::try_from(args.reading.payload_limit).unwrap_or(usize::MAX),
-        pins: args.reading.protocol_port.clone(),
-        ..Limits::default()
-    };
+    let limits = args.reading.limits()?;
     let mut collector = Collector {
         batches: BatchSet::new("file"),
         wanted: field::CATALOGUE.iter().map(|d| filter.is_some() || printer.shows(d.name)).collect(),
