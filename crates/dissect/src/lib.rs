@@ -12,6 +12,7 @@
 
 pub mod amqp;
 pub mod bodies;
+mod compression;
 pub mod detect;
 pub mod dissector;
 pub mod dns;

@@ -1,6 +1,5 @@
 //! What a call keeps of a request or a response.
 
-use super::json::{self, Json};
 use super::names::Names;
 use super::records::{Batches, Content};
 use super::schema::{EMBEDDED_LATEST, Field, Kind, Mark};
@@ -8,6 +7,7 @@ use super::token::{Shape, Step, Token, Value};
 use super::topic_ids::TopicIds;
 use super::walk::Walker;
 use crate::Limits;
+use crate::json::{self, Json};
 
 /// Bytes kept of a group id, a transactional id and the like.
 const MAX_ID: usize = 256;

@@ -24,7 +24,6 @@ mod connection;
 mod detect;
 mod error;
 mod header;
-mod json;
 mod message;
 mod names;
 mod records;

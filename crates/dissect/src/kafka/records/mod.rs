@@ -6,12 +6,10 @@
 mod batch;
 mod codec;
 mod legacy;
-mod lz4;
-mod snappy;
 
-use super::json::Json;
 use super::names::Names;
 use crate::Limits;
+use crate::json::Json;
 
 /// Bytes in front of a batch up to its `magic`: base offset, length, leader epoch; in a message of
 /// the old formats offset, size, checksum.

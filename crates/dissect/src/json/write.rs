@@ -1,9 +1,11 @@
 //! Messages as JSON, up to a limit.
 
+use std::io::Write as _;
+
 /// JSON that is being written. What does not fit is counted and left out, so that the text then
 /// stops in the middle.
 #[derive(Debug, Default)]
-pub(super) struct Json {
+pub(crate) struct Json {
     text: Vec<u8>,
     limit: usize,
     /// Bytes that did not fit.
@@ -16,26 +18,26 @@ pub(super) struct Json {
 
 impl Json {
     /// A new text of at most `limit` bytes.
-    pub(super) fn begin(&mut self, limit: usize) {
+    pub(crate) fn begin(&mut self, limit: usize) {
         self.text.clear();
         self.open.clear();
         (self.limit, self.cut, self.comma) = (limit, 0, false);
     }
 
-    pub(super) fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    pub(super) fn cut(&self) -> u64 {
+    pub(crate) fn cut(&self) -> u64 {
         self.cut
     }
 
     /// Bytes that still fit.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         if self.cut > 0 { 0 } else { self.limit.saturating_sub(self.text.len()) }
     }
 
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.text.capacity() + self.open.capacity()
     }
 
@@ -58,7 +60,7 @@ impl Json {
     }
 
     /// A structure or array begins: `{` or `[`.
-    pub(super) fn open(&mut self, bracket: u8) {
+    pub(crate) fn open(&mut self, bracket: u8) {
         self.separate();
         self.push(&[bracket]);
         // `{` and `}`, `[` and `]` are two apart.
@@ -67,7 +69,7 @@ impl Json {
     }
 
     /// The innermost one ends.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if let Some(bracket) = self.open.pop() {
             self.push(&[bracket]);
             self.comma = true;
@@ -75,19 +77,19 @@ impl Json {
     }
 
     /// How many are open.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.open.len()
     }
 
     /// Ends them until so many are open.
-    pub(super) fn close_to(&mut self, depth: usize) {
+    pub(crate) fn close_to(&mut self, depth: usize) {
         while self.open.len() > depth {
             self.close();
         }
     }
 
     /// Name of the next value; nothing where there is none, as in an array.
-    pub(super) fn name(&mut self, name: &str) {
+    pub(crate) fn name(&mut self, name: &str) {
         if !name.is_empty() {
             self.separate();
             self.push(b"\"");
@@ -97,13 +99,20 @@ impl Json {
         }
     }
 
+    /// Name of the next value, as it came over the wire.
+    pub(crate) fn key(&mut self, name: &[u8]) {
+        self.string(name);
+        self.push(b":");
+        self.comma = false;
+    }
+
     /// `null`, `true`, `false`.
-    pub(super) fn word(&mut self, word: &str) {
+    pub(crate) fn word(&mut self, word: &str) {
         self.separate();
         self.push(word.as_bytes());
     }
 
-    pub(super) fn int(&mut self, n: i64) {
+    pub(crate) fn int(&mut self, n: i64) {
         let mut digits = [0; 20];
         let mut at = digits.len();
         let mut left = n.unsigned_abs();
@@ -122,14 +131,50 @@ impl Json {
         self.push(&digits[at..]);
     }
 
-    pub(super) fn float(&mut self, n: f64) {
+    pub(crate) fn float(&mut self, n: f64) {
         // JSON has no infinities.
         let text = if n.is_finite() { n.to_string() } else { "null".to_owned() };
         self.word(&text);
     }
 
+    /// A finite number, with a decimal point or an exponent.
+    pub(crate) fn double(&mut self, n: f64) {
+        // The longest is -2.2250738585072014e-308.
+        let mut buf = [0; 32];
+        let mut rest = &mut buf[..];
+        let written = write!(rest, "{n:?}");
+        let len = 32 - rest.len();
+        match buf.get(..len) {
+            Some(text) if written.is_ok() && n.is_finite() => {
+                self.separate();
+                self.push(text);
+            }
+            _ => self.word("null"),
+        }
+    }
+
+    /// Bytes as text in base64 (RFC 4648).
+    pub(crate) fn base64(&mut self, bytes: &[u8]) {
+        self.separate();
+        self.push(b"\"");
+        self.base64_digits(bytes);
+        self.push(b"\"");
+    }
+
+    fn base64_digits(&mut self, bytes: &[u8]) {
+        for group in bytes.chunks(3) {
+            if self.room() == 0 {
+                self.cut += group.len() as u64;
+                continue;
+            }
+            let (text, n) = base64(group, b'+', b'/');
+            self.push(&text[..n]);
+            self.push(&b"=="[..4 - n]);
+        }
+    }
+
     /// Text, invalid UTF-8 replaced.
-    pub(super) fn string(&mut self, text: &[u8]) {
+    pub(crate) fn string(&mut self, text: &[u8]) {
         self.separate();
         self.push(b"\"");
         for chunk in text.utf8_chunks() {
@@ -164,7 +209,7 @@ impl Json {
 
     /// Bytes: text where they are UTF-8, and else a `data:` URL in base64 (RFC 2397), as rows show
     /// them. `whole` is false where the end is missing, which may then cut a character.
-    pub(super) fn bytes(&mut self, bytes: &[u8], whole: bool) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8], whole: bool) {
         match std::str::from_utf8(bytes) {
             Ok(_) => self.string(bytes),
             Err(e) if !whole && e.error_len().is_none() => {
@@ -173,15 +218,7 @@ impl Json {
             Err(_) => {
                 self.separate();
                 self.push(b"\"data:;base64,");
-                for group in bytes.chunks(3) {
-                    if self.room() == 0 {
-                        self.cut += group.len() as u64;
-                        continue;
-                    }
-                    let (text, n) = base64(group, b'+', b'/');
-                    self.push(&text[..n]);
-                    self.push(&b"=="[..4 - n]);
-                }
+                self.base64_digits(bytes);
                 self.push(b"\"");
             }
         }
@@ -207,7 +244,7 @@ fn base64(group: &[u8], c62: u8, c63: u8) -> ([u8; 4], usize) {
 }
 
 /// An id as Kafka writes it: base64 for URLs.
-pub(super) fn uuid(id: &[u8; 16]) -> [u8; 22] {
+pub(crate) fn uuid(id: &[u8; 16]) -> [u8; 22] {
     let mut text = [0; 22];
     for (group, out) in id.chunks(3).zip(text.chunks_mut(4)) {
         let (digits, n) = base64(group, b'-', b'_');

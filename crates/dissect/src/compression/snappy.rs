@@ -2,14 +2,14 @@
 //! By the public format description of Snappy; owned, because it has to stop at a bound and at the
 //! end of a batch of which only the beginning is held.
 
-use super::codec::{Damaged, Stop, literal, repeat};
+use super::{Damaged, Stop, literal, repeat};
 
 /// Magic of xerial's framing. Two version numbers of four bytes follow, then blocks behind their
 /// lengths.
 const XERIAL: &[u8; 8] = b"\x82SNAPPY\0";
 
 /// Decompresses `input` to the end of `out`, up to `max` bytes there.
-pub(super) fn decode(input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<Stop, Damaged> {
+pub(crate) fn decode(input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<Stop, Damaged> {
     if !input.starts_with(XERIAL) {
         return block(input, out, max);
     }
@@ -28,7 +28,8 @@ pub(super) fn decode(input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<Stop
     Ok(Stop::End)
 }
 
-fn block(input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<Stop, Damaged> {
+/// Decompresses bare Snappy to the end of `out`, up to `max` bytes there.
+pub(crate) fn block(input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<Stop, Damaged> {
     let base = out.len();
     let mut at = 0;
     let mut length = 0_u64;

@@ -2,12 +2,12 @@
 //! and at the end of a batch of which only the beginning is held, and must not mind the header
 //! checksum, which clients of magic 0 and 1 computed wrongly (KAFKA-3160).
 
-use super::codec::{Damaged, Stop, literal, repeat};
+use super::{Damaged, Stop, literal, repeat};
 
 const MAGIC: u32 = 0x184d_2204;
 
 /// Decompresses `input`, one frame or several, to the end of `out`, up to `max` bytes there.
-pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<Stop, Damaged> {
+pub(crate) fn decode(mut input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<Stop, Damaged> {
     loop {
         let stop = frame(&mut input, out, max)?;
         if stop != Stop::End || input.is_empty() {
@@ -70,7 +70,9 @@ fn frame(input: &mut &[u8], out: &mut Vec<u8>, max: usize) -> Result<Stop, Damag
     Ok(Stop::End)
 }
 
-fn block(input: &[u8], out: &mut Vec<u8>, base: usize, max: usize) -> Result<Stop, Damaged> {
+/// Decompresses one block to the end of `out`, up to `max` bytes there. What it repeats may not lie
+/// in front of `base`.
+pub(crate) fn block(input: &[u8], out: &mut Vec<u8>, base: usize, max: usize) -> Result<Stop, Damaged> {
     let mut bytes = input.iter();
     // A length of 15 goes on in the bytes that follow, until one is not 255.
     let more = |bytes: &mut std::slice::Iter<'_, u8>, mut n: usize| {
