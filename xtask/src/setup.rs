@@ -54,6 +54,16 @@ const TESTS: &[Need] = &[
         names: Names { apt: "redis-server redis-tools", ..Names::same("redis") },
     },
     Need {
+        what: "memcached",
+        programs: &["memcached", "memccp", "memccat", "memcrm"],
+        names: Names {
+            apt: "memcached libmemcached-tools",
+            dnf: "memcached libmemcached-awesome-tools",
+            pacman: "memcached libmemcached-awesome",
+            apk: "memcached libmemcached",
+        },
+    },
+    Need {
         what: "PostgreSQL",
         programs: &["psql", "pgbench"],
         names: Names {

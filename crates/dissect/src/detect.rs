@@ -49,6 +49,9 @@ pub static REGISTRY: &[Entry] = &[
     crate::mqtt::ENTRY,
     crate::nats::ENTRY,
     crate::ws::ENTRY,
+    crate::mongodb::ENTRY,
+    crate::memcached::ENTRY,
+    crate::cassandra::ENTRY,
 ];
 
 /// What has arrived of one direction of a stream.

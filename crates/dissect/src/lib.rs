@@ -12,6 +12,7 @@
 
 pub mod amqp;
 pub mod bodies;
+pub mod cassandra;
 mod compression;
 pub mod detect;
 pub mod dissector;
@@ -28,7 +29,9 @@ mod json;
 mod jsonrpc;
 pub mod kafka;
 pub mod limits;
+pub mod memcached;
 mod messaging;
+pub mod mongodb;
 pub mod mqtt;
 pub mod mysql;
 pub mod nats;

@@ -11,7 +11,8 @@ use std::cell::Cell;
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::harness::Harness;
 use remora_dissect::{
-    Limits, Problem, Sink, amqp, dns, http, http2, kafka, mqtt, mysql, nats, postgresql, redis,
+    Limits, Problem, Sink, amqp, cassandra, dns, http, http2, kafka, memcached, mongodb, mqtt, mysql, nats,
+    postgresql, redis,
 };
 use remora_model::{BatchSet, Call, CallId, CaptureSource, Endpoint, FlowRow, Sides, Timestamp, Transport};
 use support::packets::{ACK, SYN, client, server, tcp};
@@ -177,6 +178,74 @@ fn kafka_does_not_allocate_once_the_buffers_are_there() {
     (0..100).for_each(|_| round());
     assert_eq!(ALLOCATIONS.get() - before, 0);
     assert_eq!(flow.sink.0, 420);
+}
+
+#[test]
+fn mongodb_does_not_allocate_once_the_buffers_are_there() {
+    let frame = |id: i32, to: i32, doc: &[u8]| {
+        let len = 16 + 5 + doc.len() as i32;
+        let head: Vec<u8> = [len, id, to, 2013, 0].into_iter().flat_map(i32::to_le_bytes).collect();
+        [&head[..], b"\0", doc].concat()
+    };
+    let find = b"\x2a\0\0\0\x02find\0\x06\0\0\0users\0\x02$db\0\x05\0\0\0shop\0\x10n\0\x05\0\0\0\0";
+    let found = b"\x15\0\0\0\x01ok\0\0\0\0\0\0\0\xf0\x3f\x0an\0\0";
+    let (find, found) = (fit(find), fit(found));
+    let mut flow = Harness::with(&mongodb::ENTRY, Transport::Tcp, Limits::default(), Count::default());
+    let two = [frame(1, 0, &find), frame(2, 0, &find)].concat();
+    let (first, second) = (frame(11, 1, &found), frame(12, 2, &found));
+    let mut round = || {
+        flow.client(&two).server(&first).server(&second);
+    };
+    (0..40).for_each(|_| round());
+    let before = ALLOCATIONS.get();
+    (0..100).for_each(|_| round());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 280);
+}
+
+/// A document with its length in front.
+fn fit(document: &[u8]) -> Vec<u8> {
+    let mut out = document.to_vec();
+    let len = out.len() as i32;
+    out[..4].copy_from_slice(&len.to_le_bytes());
+    out
+}
+
+#[test]
+fn memcached_does_not_allocate_once_the_buffers_are_there() {
+    let mut flow = Harness::with(&memcached::ENTRY, Transport::Tcp, Limits::default(), Count::default());
+    let mut round = || {
+        flow.client(b"set session:1 0 60 5\r\nvalue\r\n").server(b"STORED\r\n");
+        flow.client(b"get session:1 session:2\r\nincr n 1\r\n");
+        flow.server(b"VALUE session:1 0 5\r\nvalue\r\nEND\r\n5\r\n");
+    };
+    (0..20).for_each(|_| round());
+    let before = ALLOCATIONS.get();
+    (0..100).for_each(|_| round());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 360);
+}
+
+#[test]
+fn cassandra_does_not_allocate_once_the_buffers_are_there() {
+    let envelope = |version: u8, stream: u8, opcode: u8, body: &[u8]| {
+        [&[version, 0, 0, stream, opcode, 0, 0, 0, body.len() as u8][..], body].concat()
+    };
+    let query = |stream| envelope(4, stream, 7, b"\0\0\0\x0fSELECT a FROM b\0\x01\0");
+    let rows = |stream| {
+        let head = b"\0\0\0\x02\0\0\0\x01\0\0\0\x02\0\x02ks\0\x01t\0\x01c\0\x0d\0\x01d\0\x09\0\0\0\x01";
+        envelope(0x84, stream, 8, &[&head[..], b"\0\0\0\x02ab\0\0\0\x04\0\0\0\x07"].concat())
+    };
+    let mut flow = Harness::with(&cassandra::ENTRY, Transport::Tcp, Limits::default(), Count::default());
+    let (two, first, second) = ([query(1), query(2)].concat(), rows(2), rows(1));
+    let mut round = || {
+        flow.client(&two).server(&first).server(&second);
+    };
+    (0..40).for_each(|_| round());
+    let before = ALLOCATIONS.get();
+    (0..100).for_each(|_| round());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 280);
 }
 
 /// Packets of keep-alive connections, each with the pieces of its messages one after the other.

@@ -155,6 +155,17 @@ impl Server {
         Self::start(command, dir, port)
     }
 
+    /// memcached, over TCP alone.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn memcached(space: Option<&str>, address: &str, port: u16) -> Result<Self> {
+        let dir = TempDir::with_prefix("remora-memcached-")?;
+        let mut command = netns::command(space, "memcached");
+        command.args(["-u", "nobody", "-U", "0", "-l", address, "-p", &port.to_string()]);
+        Self::start(command, dir, port)
+    }
+
     /// PostgreSQL with an empty database `shop`, to which the user `postgres` is let in without a
     /// password and nobody else.
     ///
