@@ -42,6 +42,11 @@ const TESTS: &[Need] = &[
         names: Names { apt: "nginx-light|nginx", ..Names::same("nginx") },
     },
     Need { what: "wrk", programs: &["wrk"], names: Names::same("wrk") },
+    Need {
+        what: "ping",
+        programs: &["ping"],
+        names: Names { apt: "iputils-ping", ..Names::same("iputils") },
+    },
     Need { what: "tcpdump", programs: &["tcpdump"], names: Names::same("tcpdump") },
     Need {
         what: "tshark",

@@ -107,7 +107,9 @@ impl FlowOwners {
         let client_side = usize::from(entry.ends[0] != client);
         let missing = |s: &SideOwner| s.local && s.tgid == 0;
         let mut asked = false;
-        if entry.sides.iter().any(missing) && entry.tries < TRIES {
+        // What the kernel itself sends (ICMP, for the most part) has no owner to be found there.
+        let listed = matches!(entry.transport, Transport::Tcp | Transport::Udp);
+        if listed && entry.sides.iter().any(missing) && entry.tries < TRIES {
             let now = Instant::now();
             if let Some(owners) = &owners
                 && entry.ask_at.is_none_or(|at| now >= at)
@@ -175,12 +177,7 @@ impl FlowOwners {
 }
 
 fn ask(owners: &Owners, entry: &mut Entry) {
-    let protocol = match entry.transport {
-        Transport::Tcp => 6,
-        Transport::Udp => 17,
-        // No socket of theirs is known.
-        Transport::Icmp | Transport::Sctp => return,
-    };
+    let protocol = entry.transport.ip_protocol(entry.ends[0].ip);
     let ends = entry.ends.map(|e| SocketAddr::new(e.ip, e.port));
     for (side, (local, remote)) in entry.sides.iter_mut().zip([(ends[0], ends[1]), (ends[1], ends[0])]) {
         if side.local

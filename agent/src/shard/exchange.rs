@@ -2,8 +2,8 @@
 //!
 //! Only the first fragment of a datagram has ports, so that the kernel cannot tell the flow of the
 //! others and sends all fragments to the first ring. Its shard puts them together and passes the
-//! datagram on. Flows of UDP are remembered for that; the few fragments that TCP makes stay where
-//! they are put together.
+//! datagram on. All flows but those of TCP are remembered for that; the few fragments that TCP makes
+//! stay where they are put together.
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use remora_model::{Endpoint, Timestamp, Transport};
 /// Datagrams that may wait for a shard.
 const INBOX: usize = 256;
 
-type Flow = (Endpoint, Endpoint);
+type Flow = (Transport, Endpoint, Endpoint);
 type Parcel = (Timestamp, Box<Datagram>);
 
 #[derive(Debug)]
@@ -60,28 +60,31 @@ impl Exchange {
 
     /// A flow's packets come to this shard.
     pub(super) fn settle(&self, transport: Transport, a: Endpoint, b: Endpoint) {
-        if transport == Transport::Udp && self.is_needed() {
+        if transport != Transport::Tcp && self.is_needed() {
             let mut homes = self.shared.homes.lock().unwrap_or_else(PoisonError::into_inner);
             // Rather than to keep an order for so rare a use: forget all, and learn anew.
             if homes.len() >= self.shared.capacity {
                 homes.clear();
             }
-            homes.insert(flow(a, b), self.index);
+            homes.insert(flow(transport, a, b), self.index);
         }
     }
 
     /// The flow is over.
     pub(super) fn leave(&self, transport: Transport, a: Endpoint, b: Endpoint) {
-        if transport == Transport::Udp && self.is_needed() {
-            self.shared.homes.lock().unwrap_or_else(PoisonError::into_inner).remove(&flow(a, b));
+        if transport != Transport::Tcp && self.is_needed() {
+            self.shared.homes.lock().unwrap_or_else(PoisonError::into_inner).remove(&flow(transport, a, b));
         }
     }
 
     pub(super) fn route(&self, ts: Timestamp, datagram: Box<Datagram>) -> Route {
-        let Some((Transport::Udp, from, to)) = datagram.flow() else { return Route::Here(datagram) };
+        let (transport, from, to) = match datagram.flow() {
+            Some(flow) if flow.0 != Transport::Tcp => flow,
+            _ => return Route::Here(datagram),
+        };
         let home = {
             let homes = self.shared.homes.lock().unwrap_or_else(PoisonError::into_inner);
-            homes.get(&flow(from, to)).copied()
+            homes.get(&flow(transport, from, to)).copied()
         };
         match home.filter(|home| *home != self.index).and_then(|home| self.shared.inboxes.get(home)) {
             None => Route::Here(datagram),
@@ -98,6 +101,6 @@ impl Exchange {
     }
 }
 
-fn flow(a: Endpoint, b: Endpoint) -> Flow {
-    if a <= b { (a, b) } else { (b, a) }
+fn flow(transport: Transport, a: Endpoint, b: Endpoint) -> Flow {
+    if a <= b { (transport, a, b) } else { (transport, b, a) }
 }

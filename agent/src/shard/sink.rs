@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use remora_dissect::{Counted, CountedSide, FlowName, Problem, Sink};
-use remora_model::{BatchSet, Call, CloseReason, Endpoint, FlowId, FlowRow, Sides, Storage, Transport};
+use remora_model::{BatchSet, Call, CloseReason, Endpoint, FlowId, FlowRow, Sides, Storage};
 
 use super::{Exchange, ShardReport};
 use crate::ids::CallIds;
@@ -64,13 +64,8 @@ impl<'a> BatchSink<'a> {
 }
 
 /// IP protocol number.
-pub(super) fn protocol(transport: Transport) -> u8 {
-    match transport {
-        Transport::Tcp => 6,
-        Transport::Udp => 17,
-        Transport::Icmp => 1,
-        Transport::Sctp => 132,
-    }
+fn protocol(flow: &FlowName) -> u8 {
+    flow.transport.ip_protocol(flow.ends[0].ip)
 }
 
 fn sockets(flow: &FlowName) -> [SocketAddr; 2] {
@@ -136,7 +131,7 @@ impl Sink for BatchSink<'_> {
 
     fn counted(&mut self, flow: &FlowName) -> Option<Counted> {
         let ends = sockets(flow);
-        match self.rows.table.as_mut()?.get(protocol(flow.transport), flow.scope, ends) {
+        match self.rows.table.as_mut()?.get(protocol(flow), flow.scope, ends) {
             // Another id means another entry: of a later connection, or begun anew.
             Ok(entry) => entry.filter(|e| e.id == flow.tag).map(|e| counted(&e, ends[0])),
             Err(error) => {
@@ -154,7 +149,7 @@ impl Sink for BatchSink<'_> {
         if matches!(why, CloseReason::Idle | CloseReason::Evicted)
             && flow.tag != 0
             && let Some(table) = &mut self.rows.table
-            && let Err(error) = table.remove(protocol(flow.transport), flow.scope, sockets(flow), flow.tag)
+            && let Err(error) = table.remove(protocol(flow), flow.scope, sockets(flow), flow.tag)
         {
             tracing::debug!(%error, "a flow's counts cannot be removed");
         }

@@ -52,6 +52,7 @@ pub static REGISTRY: &[Entry] = &[
     crate::mongodb::ENTRY,
     crate::memcached::ENTRY,
     crate::cassandra::ENTRY,
+    crate::icmp::ENTRY,
 ];
 
 /// What has arrived of one direction of a stream.

@@ -34,6 +34,11 @@ pub struct Limits {
     pub header_table: usize,
     /// IP datagrams being put together at once.
     pub fragments: usize,
+    /// Tunnels that are opened around one packet. Capture files only: where packets are captured live,
+    /// they are seen outside of tunnels as well.
+    pub tunnels: usize,
+    /// Report each flow whose protocol was not recognised as one call, with its first bytes.
+    pub unknown_entries: bool,
     /// How far a decoded body may exceed its encoded size.
     pub expansion: usize,
     /// A hole in a stream is given up once the other data has waited this long.
@@ -65,6 +70,8 @@ impl Default for Limits {
             header_list: 256 << 10,
             header_table: 64 << 10,
             fragments: 1_024,
+            tunnels: 4,
+            unknown_entries: true,
             expansion: 100,
             gap_wait: Duration::from_secs(1),
             response_wait: Duration::from_secs(10),

@@ -13,8 +13,11 @@ pub enum Problem {
     BadPacket,
     /// A frame that carries no IP, such as ARP. Not a fault.
     NotIp,
-    /// An IP protocol other than TCP and UDP. Not a fault.
+    /// An IP protocol other than TCP, UDP, ICMP and SCTP. Not a fault.
     OtherTransport,
+    /// A packet inside a tunnel, which was read instead of the tunnel's own packet; the bytes are those of
+    /// the headers around it. Not a fault.
+    Tunnelled,
     /// An IP fragment that could not be kept until its datagram was whole.
     FragmentLost,
     /// A datagram whose IP fragments overlap: dropped whole, as RFC 5722 demands.
@@ -65,6 +68,7 @@ impl Problem {
         Self::BadPacket,
         Self::NotIp,
         Self::OtherTransport,
+        Self::Tunnelled,
         Self::FragmentLost,
         Self::FragmentOverlap,
         Self::StreamGap,
@@ -93,6 +97,7 @@ impl Problem {
             Self::BadPacket => ("packet", "bad"),
             Self::NotIp => ("packet", "not_ip"),
             Self::OtherTransport => ("packet", "other_transport"),
+            Self::Tunnelled => ("packet", "tunnelled"),
             Self::FragmentLost => ("packet", "fragment_lost"),
             Self::FragmentOverlap => ("packet", "fragment_overlap"),
             Self::StreamGap => ("reassembly", "gap"),
@@ -120,6 +125,7 @@ impl Problem {
             self,
             Self::NotIp
                 | Self::OtherTransport
+                | Self::Tunnelled
                 | Self::UnknownProtocol
                 | Self::PayloadLimit
                 | Self::BodyPolicy

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::harness::Harness;
 use remora_dissect::{
-    Limits, Problem, Sink, amqp, cassandra, dns, http, http2, kafka, memcached, mongodb, mqtt, mysql, nats,
+    Limits, Problem, Sink, amqp, cassandra, dns, http, http2, icmp, kafka, memcached, mongodb, mqtt, mysql, nats,
     postgresql, redis,
 };
 use remora_model::{BatchSet, Call, CallId, CaptureSource, Endpoint, FlowRow, Sides, Timestamp, Transport};
@@ -123,6 +123,24 @@ fn dns_does_not_allocate_once_the_buffers_are_there() {
     (0..100).for_each(|_| round());
     assert_eq!(ALLOCATIONS.get() - before, 0);
     assert_eq!(flow.sink.0, 110);
+}
+
+#[test]
+fn icmp_does_not_allocate_once_the_buffers_are_there() {
+    let echo = |kind: u8, seq: u8| [kind, 0, 0, 0, 0, 7, 0, seq, 1, 2, 3, 4];
+    // Port unreachable, with the datagram that caused it.
+    let mut error =
+        vec![3, 3, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 1, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    error.extend_from_slice(&[0x9c, 0x40, 0, 53, 0, 8, 0, 0]);
+    let mut flow = Harness::with(&icmp::ENTRY, Transport::Icmp, Limits::default(), Count::default());
+    let mut round = || {
+        flow.client(echo(8, 1)).client(echo(8, 2)).server(echo(0, 2)).server(echo(0, 1)).server(&error);
+    };
+    (0..10).for_each(|_| round());
+    let before = ALLOCATIONS.get();
+    (0..100).for_each(|_| round());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(flow.sink.0, 330);
 }
 
 #[test]

@@ -210,7 +210,9 @@ fn redis_agrees_with_tshark() {
 fn http2_agrees_with_tshark() {
     let mut compared = 0;
     for capture in captures().iter().filter(|p| p.parent().is_some_and(|d| d.ends_with("http2"))) {
-        let found = objects(capture);
+        let mut found = objects(capture);
+        // The end of a connection that is older than its capture is in no known protocol.
+        found.retain(|call| call["protocol"] != "tcp");
         let lines = oracle(capture).unwrap();
         let text = |call: &serde_json::Value, name: &str| match &call[name] {
             serde_json::Value::String(s) => s.clone(),

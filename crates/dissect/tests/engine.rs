@@ -449,7 +449,8 @@ fn an_unknown_protocol_keeps_only_counters() {
     lab.c(101, 501, ACK, b"unknown");
     lab.s(501, 108, ACK, &[b'x'; 1_400]);
     lab.c(300, 501, ACK, &[b'x'; 1_400]);
-    assert!(lab.engine.stats().bytes < 300);
+    // Those, and what it began with.
+    assert!(lab.engine.stats().bytes < 900);
     assert!(lab.finish().is_empty());
     assert_eq!(lab.kept.problem_count(Problem::UnknownProtocol), 1);
     assert_eq!(lab.kept.flows[&1].missing, 192);

@@ -131,4 +131,16 @@ impl Transport {
             Self::Sctp => "sctp",
         }
     }
+
+    /// The IP protocol number (IANA) under which it is carried between addresses of the version of `ip`:
+    /// ICMP has one for each.
+    pub const fn ip_protocol(self, ip: std::net::IpAddr) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Icmp if ip.is_ipv6() => 58,
+            Self::Icmp => 1,
+            Self::Sctp => 132,
+        }
+    }
 }

@@ -5,6 +5,7 @@ use remora_model::{Timestamp, Transport};
 use super::doze::Doze;
 use super::env::{Env, count};
 use super::stream::Stream;
+use super::unknown::FirstBytes;
 use crate::detect::{self, Choice, Entry, Excluded, Sample, Verdict};
 use crate::dissector::{Tally, Times};
 use crate::{Context, Dissector, Ending, Problem, Role, Taken};
@@ -58,20 +59,7 @@ impl Active {
     }
 
     fn context<'a>(&self, env: &'a mut Env<'_>, pos: u64, times: Times<'a>) -> Context<'a> {
-        Context {
-            flow: env.flow,
-            transport: env.transport,
-            client: env.ends[self.client],
-            server: env.ends[1 - self.client],
-            source: env.source,
-            limits: env.limits,
-            tls: env.tls,
-            pos,
-            registry: env.registry,
-            tally: Tally::default(),
-            times,
-            sink: &mut *env.sink,
-        }
+        env.context(self.client, pos, times)
     }
 
     /// Adds what has come of the bytes just shown, and says whether the guess was right.
@@ -97,6 +85,8 @@ pub(super) struct App {
     excluded: Excluded,
     /// How often its protocol has changed.
     changes: u8,
+    /// What it began with, where its protocol was not recognised.
+    first: Option<Box<FirstBytes>>,
 }
 
 impl App {
@@ -109,7 +99,20 @@ impl App {
             found: None,
             excluded: Excluded::default(),
             changes: 0,
+            first: None,
         }
+    }
+
+    /// What is known of a flow whose protocol was not recognised: its first bytes, and how many there were
+    /// by direction.
+    pub(super) fn unknown(&self) -> Option<(Option<&FirstBytes>, [u64; 2])> {
+        let sent = [0, 1].map(|dir| self.streams[dir].pos + self.streams[dir].rest().len() as u64);
+        self.found.is_none().then_some((self.first.as_deref(), sent))
+    }
+
+    /// True when nobody reads it, or will.
+    pub(super) fn is_opaque(&self) -> bool {
+        matches!(self.state, State::Opaque)
     }
 
     /// The direction in which the client sends, once a protocol has said so.
@@ -140,12 +143,14 @@ impl App {
             State::Active(a) => a.dissector.memory(),
             _ => 0,
         };
-        dissector + self.streams[0].memory() + self.streams[1].memory()
+        let first = self.first.as_ref().map_or(0, |f| f.memory());
+        dissector + first + self.streams[0].memory() + self.streams[1].memory()
     }
 
     /// How many of the next bytes of `dir` need not be kept.
     pub(super) fn unwanted(&self, dir: usize) -> u64 {
         match self.state {
+            State::Opaque if self.first.as_ref().is_some_and(|f| f.wants(dir)) => 0,
             State::Opaque => u64::MAX,
             _ => self.streams[dir].skip,
         }
@@ -169,10 +174,18 @@ impl App {
         let (registry, front) = (env.registry, bytes.get(..env.limits.detect_bytes).unwrap_or(bytes));
         let certain = || detect::is_certain(registry, front);
         match &mut self.state {
-            State::Opaque => stream.pos += bytes.len() as u64,
+            State::Opaque => {
+                stream.pos += bytes.len() as u64;
+                if let Some(first) = &mut self.first {
+                    first.put(dir, bytes, ts);
+                }
+            }
             State::Detecting(_) if self.doze.passes(dir, bytes.len(), certain) => {
                 stream.pos += bytes.len() as u64;
                 stream.joined = true;
+                if let Some(first) = &mut self.first {
+                    first.put(dir, bytes, ts);
+                }
             }
             State::Detecting(_) => {
                 stream.push(bytes);
@@ -245,6 +258,7 @@ impl App {
                 env.problem(Problem::StreamGap, len);
             }
             State::Detecting(_) => {
+                keep_first(&mut self.first, dir, stream, env);
                 stream.clear();
                 stream.pos += len;
                 stream.joined = true;
@@ -317,6 +331,9 @@ impl App {
                 None => {
                     *tries += 1;
                     let undecided = *tries < DATAGRAM_TRIES;
+                    if env.limits.unknown_entries {
+                        self.first.get_or_insert_default().put(dir, bytes, ts);
+                    }
                     self.streams[dir].pos += bytes.len() as u64;
                     if !undecided {
                         self.give_up(env);
@@ -377,6 +394,12 @@ impl App {
         if seen > 0 {
             env.problem(Problem::UnknownProtocol, seen);
         }
+        if self.found.is_none() {
+            for (dir, stream) in self.streams.iter_mut().enumerate() {
+                keep_first(&mut self.first, dir, stream, env);
+                stream.clear();
+            }
+        }
         self.forget();
     }
 
@@ -404,11 +427,10 @@ impl App {
     }
 
     fn apply(&mut self, choice: Choice, env: &mut Env<'_>) {
-        let limit = env.limits.detect_bytes.max(1);
         match choice {
-            Choice::Wait => self.pass_over(false, limit),
+            Choice::Wait => self.pass_over(false, env),
             Choice::Unknown => self.give_up(env),
-            Choice::PassOver => self.pass_over(true, limit),
+            Choice::PassOver => self.pass_over(true, env),
             Choice::Found { entry, client, at, certain } => {
                 if let Some((dir, offset)) = at {
                     self.streams[dir].joined = false;
@@ -425,17 +447,20 @@ impl App {
 
     /// Nothing was found yet in a connection joined in the middle: makes room for what follows.
     /// `full`: no more can be looked at together.
-    fn pass_over(&mut self, full: bool, limit: usize) {
+    fn pass_over(&mut self, full: bool, env: &Env<'_>) {
+        let limit = env.limits.detect_bytes.max(1);
         if !self.streams.iter().any(|s| s.joined) {
             return;
         }
         let seen = self.streams.iter().map(|s| s.pos).max().unwrap_or(0);
         let tired = self.doze.tires(seen, limit, full);
-        for s in &mut self.streams {
+        for (dir, s) in self.streams.iter_mut().enumerate() {
             if tired && !s.is_empty() {
+                keep_first(&mut self.first, dir, s, env);
                 s.clear();
                 s.joined = true;
             } else if s.joined && s.rest().len() >= limit {
+                keep_first(&mut self.first, dir, s, env);
                 s.take(limit / 2);
             }
         }
@@ -445,6 +470,7 @@ impl App {
     fn start(&mut self, entry: &'static Entry, client: usize, certain: bool, env: &mut Env<'_>) {
         let dissector = (entry.start)(env.limits, env.transport);
         self.found = Some((entry.protocol.name(), client));
+        self.first = None;
         let is_pinned = |port| env.limits.pins.iter().any(|(pinned, _)| *pinned == port);
         let too_many = match certain {
             _ if env.ends.iter().any(|end| is_pinned(end.port)) => u32::MAX,
@@ -475,6 +501,13 @@ impl App {
         }
         self.state = State::Active(active);
         self.go(next, env);
+    }
+}
+
+/// Keeps the first bytes of a stream, of which those are left that wait.
+fn keep_first(first: &mut Option<Box<FirstBytes>>, dir: usize, stream: &Stream, env: &Env<'_>) {
+    if env.limits.unknown_entries && env.transport == Transport::Tcp {
+        first.get_or_insert_default().put(dir, stream.rest(), stream.oldest());
     }
 }
 

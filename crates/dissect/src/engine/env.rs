@@ -2,6 +2,7 @@
 
 use remora_model::{CaptureSource, Endpoint, FlowId, Transport};
 
+use crate::dissector::{Context, Tally, Times};
 use crate::{Limits, Problem, Sink, detect::Entry};
 
 /// Borrowed for the time of one packet.
@@ -21,6 +22,24 @@ pub(super) struct Env<'a> {
 }
 
 impl Env<'_> {
+    /// What a dissector may know, where the client sends in direction `client`.
+    pub(super) fn context<'c>(&'c mut self, client: usize, pos: u64, times: Times<'c>) -> Context<'c> {
+        Context {
+            flow: self.flow,
+            transport: self.transport,
+            client: self.ends[client],
+            server: self.ends[1 - client],
+            source: self.source,
+            limits: self.limits,
+            tls: self.tls,
+            pos,
+            registry: self.registry,
+            tally: Tally::default(),
+            times,
+            sink: &mut *self.sink,
+        }
+    }
+
     pub(super) fn problem(&mut self, problem: Problem, bytes: u64) {
         self.sink.problem(problem, bytes);
     }

@@ -1,6 +1,29 @@
 //! One flow: counters, handshake, both streams.
 
+/// Splits a flow into its assemblers and what they feed.
+macro_rules! feed {
+    ($flow:ident, $lent:ident, $dir:expr) => {
+        Feed {
+            app: &mut $flow.app,
+            dir: $dir,
+            env: Env {
+                flow: $flow.id,
+                transport: $flow.transport,
+                ends: $flow.ends,
+                source: $lent.source,
+                limits: $lent.limits,
+                tls: false,
+                registry: $lent.registry,
+                sink: &mut *$lent.sink,
+                missing: &mut $flow.missing,
+            },
+        }
+    };
+}
+
 mod row;
+mod sctp;
+mod unknown;
 
 use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, Timestamp, Transport};
 
@@ -22,6 +45,12 @@ pub(super) struct Tcp {
     answered: bool,
     handshake_us: Option<i64>,
     retransmits: u64,
+    /// The opener's SYNs.
+    syns: u64,
+    /// The direction that the reset came from which ended it.
+    reset_by: Option<usize>,
+    /// Sides that took no more data, by what they said last.
+    full: [bool; 2],
     /// Up to where each direction was offered for shunting.
     offered: [Option<Seq>; 2],
 }
@@ -47,7 +76,12 @@ pub(super) struct Flow {
     counts: Counts,
     missing: i64,
     tcp: Option<Box<Tcp>>,
+    sctp: Option<Box<sctp::Sctp>>,
     app: App,
+    /// Length and checksum of the first datagram.
+    head: Option<(u32, u32)>,
+    /// It was reported that its protocol is unknown.
+    told: bool,
     has_payload: bool,
     pub(super) closed: Option<CloseReason>,
     /// When the newest row was written, and the time that it has; `None`: never.
@@ -107,27 +141,6 @@ fn bounds(limits: &Limits) -> Bounds {
     Bounds { bytes: limits.flow_bytes, pieces: limits.segments, gap_wait: limits.gap_wait }
 }
 
-/// Splits a flow into its assemblers and what they feed.
-macro_rules! feed {
-    ($flow:ident, $lent:ident, $dir:expr) => {
-        Feed {
-            app: &mut $flow.app,
-            dir: $dir,
-            env: Env {
-                flow: $flow.id,
-                transport: $flow.transport,
-                ends: $flow.ends,
-                source: $lent.source,
-                limits: $lent.limits,
-                tls: false,
-                registry: $lent.registry,
-                sink: &mut *$lent.sink,
-                missing: &mut $flow.missing,
-            },
-        }
-    };
-}
-
 impl Flow {
     /// A flow whose first packet goes in direction `dir` from `src` to `dst`.
     pub(super) fn new(
@@ -160,7 +173,10 @@ impl Flow {
             counts: Counts::default(),
             missing: 0,
             tcp: (transport == Transport::Tcp).then(Box::default),
+            sctp: (transport == Transport::Sctp).then(Box::default),
             app: App::new(),
+            head: None,
+            told: false,
             has_payload: false,
             closed: None,
             row: None,
@@ -195,12 +211,21 @@ impl Flow {
     /// Bytes of memory held beyond the flow's own size.
     pub(super) fn memory(&self) -> usize {
         let tcp = self.tcp.as_ref().map_or(0, |t| t.sides[0].held() + t.sides[1].held());
-        tcp + self.app.memory()
+        let sctp = self.sctp.as_ref().map_or(0, |s| s.memory());
+        tcp + sctp + self.app.memory()
     }
 
-    /// One datagram.
-    pub(super) fn datagram(&mut self, dir: usize, payload: &[u8], ts: Timestamp, lent: &mut Lent<'_>) {
+    /// One datagram. `head` is its length and its checksum as its header has them.
+    pub(super) fn datagram(
+        &mut self,
+        dir: usize,
+        payload: &[u8],
+        head: (u32, u32),
+        ts: Timestamp,
+        lent: &mut Lent<'_>,
+    ) {
         self.has_payload |= !payload.is_empty();
+        self.head.get_or_insert(head);
         let mut feed = feed!(self, lent, dir);
         feed.app.datagram(dir, payload, ts, &mut feed.env);
         self.orient();
@@ -249,6 +274,7 @@ impl Flow {
             seq = seq.plus(1);
             if !seg.flags.ack() {
                 tcp.syn = Some(ts);
+                tcp.syns += 1;
                 if !self.opened && peer.isn().is_none() {
                     self.opened = true;
                     self.client = dir;
@@ -287,6 +313,7 @@ impl Flow {
             }
         }
 
+        tcp.full[dir] = seg.window == 0 && !seg.flags.rst();
         if let Some(ack) = ack {
             let reach = side.reach();
             peer.acked(ack, reach, ts, &mut feed!(self, lent, 1 - dir));
@@ -314,6 +341,7 @@ impl Flow {
             tcp.retransmits += 1;
         }
         if seg.flags.rst() && credible(side, seq) {
+            tcp.reset_by = Some(dir);
             self.end(Ending::Reset, CloseReason::Reset, lent);
             return;
         }
@@ -334,6 +362,7 @@ impl Flow {
             self.app.forget();
             self.closed = Some(CloseReason::Fin);
             self.changed = true;
+            self.tell_unknown(lent);
         }
         self.orient();
     }
@@ -388,10 +417,12 @@ impl Flow {
             let mut feed = feed!(self, lent, dir);
             feed.app.end(dir, how, &mut feed.env);
         }
+        self.end_association(lent);
         self.orient();
         self.app.forget();
         self.closed = Some(reason);
         self.changed = true;
+        self.tell_unknown(lent);
     }
 
     /// Stops dissecting, to give memory back. The counters go on. Says how much it was.
@@ -403,6 +434,9 @@ impl Flow {
             for dir in [0, 1] {
                 tcp.sides[dir].release();
             }
+        }
+        if let Some(sctp) = self.sctp.as_deref_mut() {
+            sctp.release();
         }
         held
     }

@@ -60,14 +60,11 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    /// The flow that it belongs to: transport, sender, receiver. `None` where its payload is no TCP
-    /// segment and no UDP datagram.
+    /// The flow that it belongs to: transport, sender, receiver. `None` where its payload is nothing that
+    /// flows are made of.
     pub fn flow(&self) -> Option<(Transport, Endpoint, Endpoint)> {
         let len = u32::try_from(self.payload.len()).ok()?;
-        let (transport, from, to) = match packet::parse_transport(self.protocol, &self.payload, len).ok()? {
-            packet::Transport::Tcp(t) => (Transport::Tcp, t.src_port, t.dst_port),
-            packet::Transport::Udp(u) => (Transport::Udp, u.src_port, u.dst_port),
-        };
+        let (transport, from, to) = packet::parse_transport(self.protocol, &self.payload, len).ok()?.ports();
         Some((transport, Endpoint { ip: self.src, port: from }, Endpoint { ip: self.dst, port: to }))
     }
 

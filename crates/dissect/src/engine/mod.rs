@@ -12,25 +12,26 @@ mod env;
 mod flow;
 mod fragments;
 mod ids;
+mod intake;
 mod shunt;
 mod stream;
 mod table;
+mod unknown;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, Timestamp, Transport};
+use remora_model::{CaptureSource, CloseReason, FlowId, Timestamp, Transport};
 
 pub use fragments::Datagram;
 pub use ids::FlowIds;
 pub use shunt::Shunt;
 
 use crate::detect::{Entry, REGISTRY};
-use crate::packet::{self, IpView, LinkType};
 use crate::tcp::{Assembler, Bounds, Seq};
 use crate::{Ending, Limits, Problem, Sink};
-use flow::{Fate, Flow, Lent};
-use fragments::{Fragments, Outcome};
+use flow::{Flow, Lent};
+use fragments::Fragments;
 use table::{Key, Queue, Table};
 
 /// How often all flows are looked at, in time of the capture.
@@ -114,29 +115,6 @@ impl Engine {
         }
     }
 
-    /// Takes a frame of a capture file or a packet socket. `wire_len` is its length before a
-    /// snaplen cut it.
-    pub fn frame(&mut self, ts: Timestamp, link: LinkType, bytes: &[u8], wire_len: u32, sink: &mut dyn Sink) {
-        self.packets += 1;
-        self.advance(ts, sink);
-        match packet::parse(link, bytes, wire_len) {
-            Ok(view) => match view.transport {
-                Some(transport) => {
-                    let ip = &view.ip;
-                    self.transport(ts, (ip.src, ip.dst), &transport, 1, u64::from(ip.wire_len), sink);
-                }
-                None => self.fragment(ts, &view.ip, sink),
-            },
-            Err(problem) => sink.problem(problem, u64::from(wire_len)),
-        }
-    }
-
-    /// Takes an IPv4 or IPv6 packet (which one, its first nibble says). `wire_len` is its length
-    /// before a snaplen cut it; it stands in for the length in the header of a GSO super-packet.
-    pub fn packet(&mut self, ts: Timestamp, ip: &[u8], wire_len: u32, sink: &mut dyn Sink) {
-        self.frame(ts, LinkType::RAW, ip, wire_len, sink);
-    }
-
     /// Sets what the packets that follow are part of: addresses mean something within a scope, such
     /// as loopback addresses within a network namespace. 0 at first.
     pub fn set_scope(&mut self, scope: u32) {
@@ -148,41 +126,6 @@ impl Engine {
     /// the capture has begun to count anew. 0 at first: the capture does not count.
     pub fn set_tag(&mut self, tag: u32) {
         self.tag = tag;
-    }
-
-    /// Takes an IP fragment like [`packet`](Self::packet), but gives the datagram back once it is
-    /// whole, for the engine that has its flow. Packets that are no fragments give `None`.
-    pub fn defragment(
-        &mut self,
-        ts: Timestamp,
-        ip: &[u8],
-        wire_len: u32,
-        sink: &mut dyn Sink,
-    ) -> Option<Box<Datagram>> {
-        self.packets += 1;
-        self.advance(ts, sink);
-        match packet::parse(LinkType::RAW, ip, wire_len) {
-            Ok(view) => self.collect(ts, &view.ip, sink),
-            Err(problem) => {
-                sink.problem(problem, u64::from(wire_len));
-                None
-            }
-        }
-    }
-
-    /// Takes a datagram that some engine has put together.
-    pub fn datagram(&mut self, ts: Timestamp, whole: &Datagram, sink: &mut dyn Sink) {
-        self.scope = whole.scope;
-        // Fragments have no ports, so that the capture counts them apart from the flow.
-        self.tag = 0;
-        let len = u32::try_from(whole.payload.len()).unwrap_or(u32::MAX);
-        match packet::parse_transport(whole.protocol, &whole.payload, len) {
-            Ok(transport) => {
-                let ends = (whole.src, whole.dst);
-                self.transport(ts, ends, &transport, whole.packets, whole.ip_bytes, sink);
-            }
-            Err(problem) => sink.problem(problem, u64::from(len)),
-        }
     }
 
     /// Says what time it is in the capture when no packets do: gives up holes that have waited
@@ -241,88 +184,6 @@ impl Engine {
 
     fn held(&self) -> usize {
         self.charged + self.fragments.bytes()
-    }
-
-    fn fragment(&mut self, ts: Timestamp, ip: &IpView<'_>, sink: &mut dyn Sink) {
-        if let Some(whole) = self.collect(ts, ip, sink) {
-            self.datagram(ts, &whole, sink);
-        }
-    }
-
-    /// Keeps a fragment; the datagram that it makes whole.
-    fn collect(&mut self, ts: Timestamp, ip: &IpView<'_>, sink: &mut dyn Sink) -> Option<Box<Datagram>> {
-        let at = ip.fragment?;
-        let bounds = (self.limits.fragments, self.limits.total_bytes / 8);
-        let outcome = self.fragments.add(self.scope, ip, at, ts, bounds, |bytes| {
-            sink.problem(Problem::FragmentLost, bytes);
-        });
-        match outcome {
-            Outcome::Kept => {}
-            Outcome::Overlap => sink.problem(Problem::FragmentOverlap, u64::from(ip.payload_len)),
-            Outcome::Refused => sink.problem(Problem::FragmentLost, u64::from(ip.payload_len)),
-            Outcome::Whole(whole) => return Some(whole),
-        }
-        None
-    }
-
-    /// Takes a whole segment or datagram that came in `packets` IP packets of `ip_bytes` together.
-    fn transport(
-        &mut self,
-        ts: Timestamp,
-        (src, dst): (std::net::IpAddr, std::net::IpAddr),
-        transport: &packet::Transport<'_>,
-        packets: u32,
-        ip_bytes: u64,
-        sink: &mut dyn Sink,
-    ) {
-        let (kind, src_port, dst_port) = match transport {
-            packet::Transport::Tcp(t) => (Transport::Tcp, t.src_port, t.dst_port),
-            packet::Transport::Udp(u) => (Transport::Udp, u.src_port, u.dst_port),
-        };
-        let (src, dst) = (Endpoint { ip: src, port: src_port }, Endpoint { ip: dst, port: dst_port });
-        let (key, dir) = Key::new(self.scope, kind, src, dst);
-        let mut slot = self.table.find(&key);
-        if let (Some(old), packet::Transport::Tcp(segment)) = (slot, transport)
-            && self.table.get(old).is_some_and(|f| matches!(f.judge(dir, segment), Fate::Reopens))
-        {
-            self.close(old, CloseReason::Reused, sink);
-            slot = None;
-        }
-        let slot = match slot {
-            Some(slot) => slot,
-            None => {
-                while self.table.len() >= self.limits.flows.max(1) && self.evict(sink) {}
-                self.serial += 1;
-                let mut flow = Flow::new(self.ids.take(), self.serial, kind, src, dst, dir, ts);
-                flow.scope = self.scope;
-                self.table.insert(key, flow.queue(), flow)
-            }
-        };
-        let Some(flow) = self.table.get_mut(slot) else { return };
-        let mut lent = lend(&self.limits, self.source, self.registry, sink);
-        flow.count(dir, packets, ip_bytes, self.tag, ts);
-        lent.sink.packet_of(&flow.name(), dir);
-        match transport {
-            packet::Transport::Tcp(segment) => flow.segment(dir, segment, ts, &mut lent),
-            packet::Transport::Udp(datagram) => {
-                let cut = u64::from(datagram.payload_len).saturating_sub(datagram.payload.len() as u64);
-                if cut > 0 {
-                    lent.sink.problem(Problem::ShortPacket, cut);
-                }
-                flow.datagram(dir, datagram.payload, ts, &mut lent);
-            }
-        }
-        if let Some(min) = self.shunt_threshold
-            && let Some(until) = flow.offer_shunt(dir, min)
-        {
-            if self.shunts.len() >= shunt::MAX_PENDING {
-                self.shunts.pop_front();
-            }
-            self.shunts.push_back(Shunt { flow: flow.id, from: src, to: dst, until: until.0 });
-        }
-        let queue = flow.queue();
-        self.table.touch(slot, queue);
-        self.after(slot, ts, sink);
     }
 
     /// Settles accounts after something happened in a flow.

@@ -7,12 +7,16 @@
 mod ip;
 mod link;
 mod transport;
+mod tunnel;
 
 use std::net::IpAddr;
 
 pub use ip::parse as parse_ip;
 pub use link::{LinkType, network};
-pub use transport::{TcpFlags, TcpSegment, Transport, UdpDatagram, parse as parse_transport};
+pub use transport::{
+    IcmpMessage, SctpPacket, TcpFlags, TcpSegment, Transport, UdpDatagram, parse as parse_transport,
+};
+pub use tunnel::{Inner, inside};
 
 use crate::Problem;
 
@@ -56,15 +60,41 @@ pub struct PacketView<'a> {
 }
 
 /// Reads a frame. `wire_len` is its length before a snaplen cut it. The error says why there is
-/// no TCP, UDP or fragment to be had from it.
+/// nothing of what [`Transport`] has, and no fragment, to be had from it.
 pub fn parse(link: LinkType, frame: &[u8], wire_len: u32) -> Result<PacketView<'_>, Problem> {
-    let (packet, wire_len) = network(link, frame, wire_len)?;
-    let ip = parse_ip(packet, wire_len)?;
+    parse_inside(link, frame, wire_len, 0).map(|(view, _)| view)
+}
+
+/// The same, through up to `levels` tunnels: what is inside them, and how many bytes of the frame came
+/// before the innermost packet; 0 where there is no tunnel.
+pub fn parse_inside(
+    link: LinkType,
+    frame: &[u8],
+    wire_len: u32,
+    levels: usize,
+) -> Result<(PacketView<'_>, u32), Problem> {
+    let (mut packet, mut len) = network(link, frame, wire_len)?;
+    let mut opened = 0;
+    for _ in 0..levels {
+        let ip = parse_ip(packet, len)?;
+        let inner =
+            if ip.fragment.is_none() { inside(ip.protocol, ip.payload, ip.payload_len) } else { None };
+        let Some(inner) = inner else { break };
+        match network(inner.link, inner.frame, inner.wire_len) {
+            Ok((next, next_len)) if !inner.doubtful || parse_ip(next, next_len).is_ok() => {
+                opened = len.saturating_sub(next_len).saturating_add(opened);
+                (packet, len) = (next, next_len);
+            }
+            Err(problem) if !inner.doubtful || inner.is_arp() => return Err(problem),
+            _ => break,
+        }
+    }
+    let ip = parse_ip(packet, len)?;
     let transport = match ip.fragment {
         Some(_) => None,
         None => Some(parse_transport(ip.protocol, ip.payload, ip.payload_len)?),
     };
-    Ok(PacketView { ip, transport })
+    Ok((PacketView { ip, transport }, opened))
 }
 
 /// The two bytes at `at`, in network byte order.

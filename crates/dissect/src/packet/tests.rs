@@ -76,9 +76,9 @@ fn what_is_not_ip_says_so() {
     let tags = [&[0; 12][..], &[0x81, 0, 0, 1].repeat(9)].concat();
     assert_eq!(parse(LinkType::ETHERNET, &tags, 48), Err(Problem::BadPacket));
     assert_eq!(parse(LinkType::ETHERNET, &[0; 13], 13), Err(Problem::ShortPacket));
-    let mut icmp = ipv4();
-    icmp[9] = 1;
-    assert_eq!(parse(LinkType::RAW, &icmp, 45), Err(Problem::OtherTransport));
+    let mut ospf = ipv4();
+    ospf[9] = 89;
+    assert_eq!(parse(LinkType::RAW, &ospf, 45), Err(Problem::OtherTransport));
 }
 
 #[test]

@@ -1,12 +1,18 @@
-//! TCP (RFC 9293) and UDP (RFC 768) headers.
+//! Headers of TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792, RFC 4443) and SCTP (RFC 9260).
 
-use super::be16;
+use super::{be16, be32};
 use crate::Problem;
 
 /// IP protocol number of TCP.
 pub(crate) const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub(crate) const UDP: u8 = 17;
+/// IP protocol number of ICMP over IPv4.
+pub(crate) const ICMP: u8 = 1;
+/// IP protocol number of ICMPv6.
+pub(crate) const ICMPV6: u8 = 58;
+/// IP protocol number of SCTP.
+pub(crate) const SCTP: u8 = 132;
 
 /// What an IP packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +21,23 @@ pub enum Transport<'a> {
     Tcp(TcpSegment<'a>),
     /// A UDP datagram.
     Udp(UdpDatagram<'a>),
+    /// A message of ICMP or ICMPv6.
+    Icmp(IcmpMessage<'a>),
+    /// An SCTP packet.
+    Sctp(SctpPacket<'a>),
+}
+
+impl Transport<'_> {
+    /// Which one it is, and the ports of sender and receiver, 0 where there are none.
+    pub fn ports(&self) -> (remora_model::Transport, u16, u16) {
+        use remora_model::Transport as Kind;
+        match self {
+            Self::Tcp(t) => (Kind::Tcp, t.src_port, t.dst_port),
+            Self::Udp(u) => (Kind::Udp, u.src_port, u.dst_port),
+            Self::Icmp(_) => (Kind::Icmp, 0, 0),
+            Self::Sctp(s) => (Kind::Sctp, s.src_port, s.dst_port),
+        }
+    }
 }
 
 /// TCP header flags, FIN = 1 ... CWR = 128.
@@ -72,10 +95,38 @@ pub struct UdpDatagram<'a> {
     pub src_port: u16,
     /// Receiver's port.
     pub dst_port: u16,
+    /// Checksum as it stands in the header.
+    pub checksum: u16,
     /// Captured payload.
     pub payload: &'a [u8],
     /// Length of the payload on the wire.
     pub payload_len: u32,
+}
+
+/// A message of ICMP or ICMPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpMessage<'a> {
+    /// The message as captured, its header included.
+    pub message: &'a [u8],
+    /// Its length on the wire.
+    pub len: u32,
+}
+
+/// An SCTP packet: the common header, and the chunks as they were captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SctpPacket<'a> {
+    /// Sender's port.
+    pub src_port: u16,
+    /// Receiver's port.
+    pub dst_port: u16,
+    /// Verification tag: by which the receiver knows the association.
+    pub tag: u32,
+    /// Checksum as it stands in the header: CRC32c of the packet.
+    pub checksum: u32,
+    /// Captured chunks.
+    pub chunks: &'a [u8],
+    /// Length of the chunks on the wire.
+    pub chunks_len: u32,
 }
 
 /// Reads the payload of an IP packet; `wire_len` is its length on the wire.
@@ -83,6 +134,8 @@ pub fn parse(protocol: u8, bytes: &[u8], wire_len: u32) -> Result<Transport<'_>,
     match protocol {
         TCP => tcp(bytes, wire_len).map(Transport::Tcp),
         UDP => udp(bytes, wire_len).map(Transport::Udp),
+        ICMP | ICMPV6 => icmp(bytes, wire_len).map(Transport::Icmp),
+        SCTP => sctp(bytes, wire_len).map(Transport::Sctp),
         _ => Err(Problem::OtherTransport),
     }
 }
@@ -121,5 +174,21 @@ fn udp(bytes: &[u8], wire_len: u32) -> Result<UdpDatagram<'_>, Problem> {
     let payload_len = len.checked_sub(8).ok_or(Problem::BadPacket)?;
     let rest = bytes.get(8..).unwrap_or_default();
     let captured = usize::try_from(payload_len).unwrap_or(usize::MAX).min(rest.len());
-    Ok(UdpDatagram { src_port, dst_port, payload: &rest[..captured], payload_len })
+    let checksum = u16::from_be_bytes([header[6], header[7]]);
+    Ok(UdpDatagram { src_port, dst_port, checksum, payload: &rest[..captured], payload_len })
+}
+
+/// Four bytes are what all messages have: type, code and checksum.
+fn icmp(bytes: &[u8], wire_len: u32) -> Result<IcmpMessage<'_>, Problem> {
+    if bytes.len() < 4 {
+        return Err(Problem::ShortPacket);
+    }
+    Ok(IcmpMessage { message: bytes, len: wire_len })
+}
+
+fn sctp(bytes: &[u8], wire_len: u32) -> Result<SctpPacket<'_>, Problem> {
+    let (src_port, dst_port) = be16(bytes, 0).zip(be16(bytes, 2)).ok_or(Problem::ShortPacket)?;
+    let (tag, checksum) = be32(bytes, 4).zip(be32(bytes, 8)).ok_or(Problem::ShortPacket)?;
+    let chunks = bytes.get(12..).unwrap_or_default();
+    Ok(SctpPacket { src_port, dst_port, tag, checksum, chunks, chunks_len: wire_len.saturating_sub(12) })
 }

@@ -110,5 +110,6 @@ impl Flow {
             l7: if protocol[0].is_empty() { &[] } else { &protocol },
             source: lent.source,
         });
+        self.tell_unknown_so_far(lent);
     }
 }
