@@ -11,8 +11,8 @@ use std::cell::Cell;
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::harness::Harness;
 use remora_dissect::{
-    Limits, Problem, Sink, amqp, cassandra, dns, http, http2, icmp, kafka, memcached, mongodb, mqtt, mysql, nats,
-    postgresql, redis,
+    Limits, Problem, Sink, amqp, cassandra, dns, http, http2, icmp, kafka, memcached, mongodb, mqtt, mysql,
+    nats, postgresql, redis,
 };
 use remora_model::{BatchSet, Call, CallId, CaptureSource, Endpoint, FlowRow, Sides, Timestamp, Transport};
 use support::packets::{ACK, SYN, client, server, tcp};
