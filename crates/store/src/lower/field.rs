@@ -3,7 +3,7 @@
 use arrow::datatypes::Schema;
 use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
-use remora_model::{FieldId, Storage, Table, schema};
+use remora_model::{FieldId, Table, schema};
 
 use super::derived;
 use crate::{Error, Result};
