@@ -2,6 +2,7 @@
 
 use remora_dissect::detect::Entry;
 use remora_dissect::harness::{Harness, Recorder};
+use remora_dissect::tls::Secrets;
 use remora_dissect::{Ending, Limits, Role};
 use remora_model::Transport;
 
@@ -24,9 +25,15 @@ pub fn datagrams(entry: &Entry, data: &[u8]) {
 
 /// The same steps over a transport.
 pub fn run(entry: &Entry, transport: Transport, data: &[u8]) {
+    run_with(entry, transport, Secrets::default(), data);
+}
+
+/// The same steps, with secrets of TLS.
+pub fn run_with(entry: &Entry, transport: Transport, secrets: Secrets, data: &[u8]) {
     let Some((first, mut rest)) = data.split_first() else { return };
     let limits = Limits { payload: 1 << (first >> 4), pending: 4, flow_bytes: 1 << 12, ..Limits::default() };
     let mut h = Harness::with(entry, transport, limits, Recorder::default());
+    h.set_secrets(secrets);
     let mut now = 0;
     while let [what, len, after @ ..] = rest {
         let (bytes, after) = after.split_at(usize::from(*len).min(after.len()));

@@ -39,6 +39,7 @@ pub struct Entry {
 /// Every protocol that is dissected, in order of preference where two claim the same bytes.
 pub static REGISTRY: &[Entry] = &[
     crate::http::ENTRY,
+    crate::tls::ENTRY,
     crate::dns::ENTRY,
     crate::redis::ENTRY,
     crate::http2::ENTRY,

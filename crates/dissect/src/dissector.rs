@@ -3,6 +3,7 @@
 use remora_model::{Call, CaptureSource, Endpoint, FlowId, Protocol, Timestamp, Transport};
 
 use crate::detect::Entry;
+use crate::engine::nested::Within;
 use crate::seen::Seen;
 use crate::{Limits, Problem, Sink};
 
@@ -80,8 +81,9 @@ pub struct Context<'a> {
     /// that was captured of that stream.
     pub pos: u64,
     /// The protocols that are looked for.
-    #[allow(dead_code, reason = "for what carries other protocols")]
     pub(crate) registry: &'static [Entry],
+    /// Where it stands, for what carries other protocols.
+    pub(crate) within: Within<'a>,
     /// What has come of the flow while this context was lent.
     pub(crate) tally: Tally,
     pub(crate) times: Times<'a>,
@@ -193,6 +195,11 @@ pub trait Dissector: Send {
     /// the capture's time, never with the clock of the machine.
     fn tick(&mut self, now: Timestamp, cx: &mut Context<'_>) {
         let _ = (now, cx);
+    }
+
+    /// Name of the protocol that was found inside this one, such as in the plaintext of TLS.
+    fn inside(&self) -> Option<&'static str> {
+        None
     }
 
     /// True while a request is open or a message is half read. The engine sheds idle flows first.

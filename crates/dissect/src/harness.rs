@@ -12,6 +12,8 @@ use remora_model::{Call, CaptureSource, Endpoint, FieldId, FlowId, FlowRow, Time
 
 use crate::detect::Entry;
 use crate::dissector::Times;
+use crate::engine::nested::Within;
+use crate::tls::Secrets;
 use crate::{Context, Dissector, Ending, Limits, Problem, Role, Sink, Taken};
 
 /// A field's value, owned.
@@ -172,6 +174,7 @@ pub struct Harness<S: Sink = Recorder> {
     sides: [Side; 2],
     now: Timestamp,
     handed_over: bool,
+    secrets: Secrets,
     /// Receives what the dissector finds.
     pub sink: S,
 }
@@ -193,8 +196,15 @@ impl<S: Sink> Harness<S> {
             sides: Default::default(),
             now: Timestamp(0),
             handed_over: false,
+            secrets: Secrets::default(),
             sink,
         }
+    }
+
+    /// Sets the secrets with which TLS is read.
+    pub fn set_secrets(&mut self, secrets: Secrets) -> &mut Self {
+        self.secrets = secrets;
+        self
     }
 
     /// What follows happens at this time.
@@ -368,6 +378,7 @@ impl<S: Sink> Harness<S> {
             source: CaptureSource::File,
             tls: false,
             registry: crate::detect::REGISTRY,
+            within: Within { secrets: &self.secrets, depth: 0 },
             tally: Default::default(),
             limits: &self.limits,
             pos,

@@ -46,6 +46,7 @@ pub mod sink;
 mod sql;
 pub mod tcp;
 mod texts;
+pub mod tls;
 pub mod ws;
 
 pub use bodies::{BadBodyPolicy, BodyAction, BodyPolicy};

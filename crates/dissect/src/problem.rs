@@ -58,6 +58,14 @@ pub enum Problem {
     /// Bytes that the protocol itself hands to something else, such as a replication stream. Not a
     /// fault.
     Opaque,
+    /// TLS records that cannot be read because no secrets were given. Not a fault.
+    Encrypted,
+    /// TLS records of a connection for which the secrets that were given have none.
+    NoSecrets,
+    /// TLS records under a cipher that is not read.
+    UnknownCipher,
+    /// TLS records that do not open with the secrets that there are.
+    DecryptFailed,
 }
 
 impl Problem {
@@ -87,6 +95,10 @@ impl Problem {
         Self::BadEncoding,
         Self::UnknownHeader,
         Self::Opaque,
+        Self::Encrypted,
+        Self::NoSecrets,
+        Self::UnknownCipher,
+        Self::DecryptFailed,
     ];
 
     /// Stage and reason under which it is counted (see `CoverageRow`).
@@ -116,6 +128,10 @@ impl Problem {
             Self::BadEncoding => ("dissect", "bad_encoding"),
             Self::UnknownHeader => ("dissect", "unknown_header"),
             Self::Opaque => ("dissect", "opaque"),
+            Self::Encrypted => ("tls", "encrypted"),
+            Self::NoSecrets => ("tls", "no_secrets"),
+            Self::UnknownCipher => ("tls", "unknown_cipher"),
+            Self::DecryptFailed => ("tls", "decrypt_failed"),
         }
     }
 
@@ -130,6 +146,7 @@ impl Problem {
                 | Self::PayloadLimit
                 | Self::BodyPolicy
                 | Self::Opaque
+                | Self::Encrypted
         )
     }
 }

@@ -261,6 +261,9 @@ pub struct DissectArgs {
     pub fields: Vec<String>,
     #[command(flatten)]
     pub reading: ReadingArgs,
+    /// TLS secrets, as applications write them to $SSLKEYLOGFILE; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Vec<PathBuf>,
 }
 
 /// Which part of the past.

@@ -101,6 +101,43 @@ impl Server {
         Self::start(command, dir, port)
     }
 
+    /// nginx with TLS 1.2 and 1.3, HTTP/2 and a certificate of its own for `shop.example`, which it
+    /// leaves as `certificate.pem` in its directory.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn nginx_tls(address: &str, port: u16) -> Result<Self> {
+        let dir = TempDir::with_prefix("remora-nginx-")?;
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+        ]);
+        openssl.args(["-subj", "/O=Example/CN=shop.example", "-addext", "subjectAltName=DNS:shop.example"]);
+        openssl.arg("-keyout").arg(dir.path().join("key.pem"));
+        output(openssl.arg("-out").arg(dir.path().join("certificate.pem")))?;
+        let config = dir.path().join("nginx.conf");
+        let d = dir.path().display();
+        let text = format!(
+            "user root; daemon off; worker_processes 1; pid {d}/pid; error_log {d}/errors; events {{}}\n\
+             http {{ access_log off; client_body_temp_path {d}/body; proxy_temp_path {d}/proxy;\n\
+             fastcgi_temp_path {d}/fastcgi; uwsgi_temp_path {d}/uwsgi; scgi_temp_path {d}/scgi;\n\
+             ssl_certificate {d}/certificate.pem; ssl_certificate_key {d}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;\n\
+             server {{ listen {address}:{port} ssl http2; location / {{ return 200 \"hello\"; }} }} }}\n"
+        );
+        std::fs::write(&config, text)?;
+        let mut command = Command::new("nginx");
+        command.arg("-e").arg(dir.path().join("errors")).arg("-c").arg(config);
+        Self::start(command, dir, port)
+    }
+
     /// The server of `programs/server.js`.
     ///
     /// # Errors

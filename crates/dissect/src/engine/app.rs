@@ -1,6 +1,6 @@
 //! The application side of a flow: detection first, then its dissector.
 
-use remora_model::{Timestamp, Transport};
+use remora_model::{Protocol, Timestamp, Transport};
 
 use super::doze::Doze;
 use super::env::{Env, count};
@@ -72,7 +72,7 @@ impl Active {
 }
 
 /// Both directions of a flow with what reads them.
-pub(super) struct App {
+pub(crate) struct App {
     state: State,
     streams: [Stream; 2],
     /// The direction that opened the connection, where that was seen.
@@ -81,8 +81,12 @@ pub(super) struct App {
     /// The protocol that was found, and the direction in which its client sends. Outlives the
     /// dissector.
     found: Option<(&'static str, usize)>,
+    /// The protocol that was found inside that one, as long as there is no dissector to ask.
+    inside: Option<&'static str>,
     /// Protocols that it has turned out not to be.
     excluded: Excluded,
+    /// It is not what it began as: a pinned port says nothing any more.
+    handed_over: bool,
     /// How often its protocol has changed.
     changes: u8,
     /// What it began with, where its protocol was not recognised.
@@ -90,14 +94,16 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: State::Detecting(0),
             streams: Default::default(),
             opener: None,
             doze: Doze::default(),
             found: None,
+            inside: None,
             excluded: Excluded::default(),
+            handed_over: false,
             changes: 0,
             first: None,
         }
@@ -121,15 +127,23 @@ impl App {
     }
 
     /// Name of the protocol found.
-    pub(super) fn protocol(&self) -> Option<&'static str> {
+    pub(crate) fn protocol(&self) -> Option<&'static str> {
         self.found.map(|(name, _)| name)
     }
 
-    pub(super) fn set_opener(&mut self, dir: usize) {
+    /// Name of the protocol found inside that one.
+    pub(super) fn inside(&self) -> Option<&'static str> {
+        match &self.state {
+            State::Active(active) => active.dissector.inside(),
+            _ => self.inside,
+        }
+    }
+
+    pub(crate) fn set_opener(&mut self, dir: usize) {
         self.opener = Some(dir);
     }
 
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         match &self.state {
             State::Active(a) => a.dissector.is_busy() || self.streams.iter().any(|s| !s.is_empty()),
             State::Detecting(_) => self.streams.iter().any(|s| !s.is_empty()),
@@ -138,7 +152,7 @@ impl App {
     }
 
     /// Bytes of memory held.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let dissector = match &self.state {
             State::Active(a) => a.dissector.memory(),
             _ => 0,
@@ -148,7 +162,7 @@ impl App {
     }
 
     /// How many of the next bytes of `dir` need not be kept.
-    pub(super) fn unwanted(&self, dir: usize) -> u64 {
+    pub(crate) fn unwanted(&self, dir: usize) -> u64 {
         match self.state {
             State::Opaque if self.first.as_ref().is_some_and(|f| f.wants(dir)) => 0,
             State::Opaque => u64::MAX,
@@ -168,7 +182,7 @@ impl App {
     }
 
     /// The next bytes of a stream.
-    pub(super) fn data(&mut self, dir: usize, bytes: &[u8], ts: Timestamp, env: &mut Env<'_>) {
+    pub(crate) fn data(&mut self, dir: usize, bytes: &[u8], ts: Timestamp, env: &mut Env<'_>) {
         let stream = &mut self.streams[dir];
         stream.arrived(ts);
         let (registry, front) = (env.registry, bytes.get(..env.limits.detect_bytes).unwrap_or(bytes));
@@ -213,6 +227,7 @@ impl App {
                     }
                 }
                 self.excluded = Excluded::default();
+                self.handed_over = true;
             }
             Next::Wrong => {
                 if let State::Active(active) = &self.state {
@@ -243,7 +258,7 @@ impl App {
     }
 
     /// The next `len` bytes of a stream are missing.
-    pub(super) fn gap(&mut self, dir: usize, len: u64, env: &mut Env<'_>) {
+    pub(crate) fn gap(&mut self, dir: usize, len: u64, env: &mut Env<'_>) {
         *env.missing = env.missing.saturating_add(count(len));
         if let State::Detecting(_) = self.state
             && let found @ Choice::Found { .. } = self.choose(true, env)
@@ -290,7 +305,7 @@ impl App {
     }
 
     /// A stream, or one side of a datagram flow, is over.
-    pub(super) fn end(&mut self, dir: usize, how: Ending, env: &mut Env<'_>) {
+    pub(crate) fn end(&mut self, dir: usize, how: Ending, env: &mut Env<'_>) {
         if self.streams[dir].ended.is_some() {
             return;
         }
@@ -360,7 +375,7 @@ impl App {
     }
 
     /// Time has passed.
-    pub(super) fn tick(&mut self, now: Timestamp, env: &mut Env<'_>) {
+    pub(crate) fn tick(&mut self, now: Timestamp, env: &mut Env<'_>) {
         if let State::Active(active) = &mut self.state {
             let times = [(0, now)];
             let mut cx = active.context(env, 0, Times(&times));
@@ -383,6 +398,7 @@ impl App {
 
     /// Frees what a flow that is over does not need any more.
     pub(super) fn forget(&mut self) {
+        self.inside = self.inside();
         self.state = State::Opaque;
         for stream in &mut self.streams {
             stream.forget();
@@ -410,7 +426,8 @@ impl App {
     }
 
     fn choose(&self, last: bool, env: &Env<'_>) -> Choice {
-        if let Some((entry, client)) = pinned(env, [self.streams[0].rest(), self.streams[1].rest()]) {
+        let sent = [self.streams[0].rest(), self.streams[1].rest()];
+        if let Some((entry, client)) = pinned(env, sent).filter(|_| !self.handed_over) {
             return Choice::Found { entry, client, at: None, certain: true };
         }
         let limit = env.limits.detect_bytes.max(1);
@@ -515,7 +532,9 @@ fn keep_first(first: &mut Option<Box<FirstBytes>>, dir: usize, stream: &Stream, 
 /// client sends. Of several dissectors of it, as HTTP has for its versions, the first that does not
 /// rule the bytes out.
 fn pinned(env: &Env<'_>, sent: [&[u8]; 2]) -> Option<(&'static Entry, usize)> {
-    env.limits.pins.iter().find_map(|(port, protocol)| {
+    // A port that is pinned to TLS says nothing about what is inside.
+    let mut pins = env.limits.pins.iter().filter(|(_, protocol)| !env.tls || *protocol != Protocol::Tlsx);
+    pins.find_map(|(port, protocol)| {
         let server = env.ends.iter().position(|end| end.port == *port)?;
         let fits = |e: &&Entry| protocol.is(e.protocol) && e.transports.contains(&env.transport);
         let may = |e: &&Entry| {

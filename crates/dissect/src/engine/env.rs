@@ -3,10 +3,11 @@
 use remora_model::{CaptureSource, Endpoint, FlowId, Transport};
 
 use crate::dissector::{Context, Tally, Times};
+use crate::tls::Secrets;
 use crate::{Limits, Problem, Sink, detect::Entry};
 
 /// Borrowed for the time of one packet.
-pub(super) struct Env<'a> {
+pub(crate) struct Env<'a> {
     pub(super) flow: FlowId,
     pub(super) transport: Transport,
     /// Sender of direction 0, sender of direction 1.
@@ -16,9 +17,37 @@ pub(super) struct Env<'a> {
     /// What is read is the plaintext of TLS.
     pub(super) tls: bool,
     pub(super) registry: &'static [Entry],
+    pub(super) within: Within<'a>,
     pub(super) sink: &'a mut dyn Sink,
     /// The flow's count of bytes that were never captured.
     pub(super) missing: &'a mut i64,
+}
+
+/// What dissectors that carry other protocols need to know.
+#[derive(Clone, Copy)]
+pub(crate) struct Within<'a> {
+    /// Secrets of TLS connections.
+    pub(crate) secrets: &'a Secrets,
+    /// In how many connections of TLS this one is.
+    pub(crate) depth: u8,
+}
+
+impl<'a> Env<'a> {
+    /// For the plaintext of the connection that `cx` is about. Direction 0 is that of its client.
+    pub(crate) fn inside(cx: &'a mut Context<'_>, missing: &'a mut i64) -> Self {
+        Self {
+            flow: cx.flow,
+            transport: Transport::Tcp,
+            ends: [cx.client, cx.server],
+            source: cx.source,
+            limits: cx.limits,
+            tls: true,
+            registry: cx.registry,
+            within: Within { depth: cx.within.depth.saturating_add(1), ..cx.within },
+            sink: &mut *cx.sink,
+            missing,
+        }
+    }
 }
 
 impl Env<'_> {
@@ -34,6 +63,7 @@ impl Env<'_> {
             tls: self.tls,
             pos,
             registry: self.registry,
+            within: self.within,
             tally: Tally::default(),
             times,
             sink: &mut *self.sink,

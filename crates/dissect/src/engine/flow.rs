@@ -14,6 +14,7 @@ macro_rules! feed {
                 limits: $lent.limits,
                 tls: false,
                 registry: $lent.registry,
+                within: $lent.within,
                 sink: &mut *$lent.sink,
                 missing: &mut $flow.missing,
             },
@@ -29,7 +30,7 @@ use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, Timestamp, Tran
 
 use super::app::App;
 use super::counts::Counts;
-use super::env::Env;
+use super::env::{Env, Within};
 use super::table::Queue;
 use crate::packet::TcpSegment;
 use crate::tcp::{Assembler, Bounds, Receiver, Segment, Seq};
@@ -101,6 +102,7 @@ pub(super) struct Lent<'a> {
     pub(super) source: CaptureSource,
     pub(super) limits: &'a Limits,
     pub(super) registry: &'static [Entry],
+    pub(super) within: Within<'a>,
     pub(super) sink: &'a mut dyn Sink,
 }
 

@@ -162,7 +162,7 @@ impl Engine {
             }
         };
         let Some(flow) = self.table.get_mut(slot) else { return };
-        let mut lent = lend(&self.limits, self.source, self.registry, sink);
+        let mut lent = lend(&self.limits, self.source, self.registry, &self.secrets, sink);
         flow.count(dir, packets, ip_bytes, self.tag, ts);
         lent.sink.packet_of(&flow.name(), dir);
         match transport {

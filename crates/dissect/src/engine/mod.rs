@@ -18,7 +18,14 @@ mod stream;
 mod table;
 mod unknown;
 
+/// For dissectors that carry other protocols: the application side of a flow, inside theirs.
+pub(crate) mod nested {
+    pub(crate) use super::app::App;
+    pub(crate) use super::env::{Env, Within};
+}
+
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use remora_model::{CaptureSource, CloseReason, FlowId, Timestamp, Transport};
@@ -29,6 +36,7 @@ pub use shunt::Shunt;
 
 use crate::detect::{Entry, REGISTRY};
 use crate::tcp::{Assembler, Bounds, Seq};
+use crate::tls::Secrets;
 use crate::{Ending, Limits, Problem, Sink};
 use flow::{Flow, Lent};
 use fragments::Fragments;
@@ -81,6 +89,7 @@ pub struct Engine {
     shunts: VecDeque<Shunt>,
     scope: u32,
     tag: u32,
+    secrets: Arc<Secrets>,
 }
 
 impl Engine {
@@ -112,6 +121,7 @@ impl Engine {
             shunts: VecDeque::new(),
             scope: 0,
             tag: 0,
+            secrets: Arc::default(),
         }
     }
 
@@ -126,6 +136,12 @@ impl Engine {
     /// the capture has begun to count anew. 0 at first: the capture does not count.
     pub fn set_tag(&mut self, tag: u32) {
         self.tag = tag;
+    }
+
+    /// Sets the secrets with which connections of TLS are read from now on. A connection uses what
+    /// there is when its handshake is seen. None at first.
+    pub fn set_secrets(&mut self, secrets: Arc<Secrets>) {
+        self.secrets = secrets;
     }
 
     /// Says what time it is in the capture when no packets do: gives up holes that have waited
@@ -189,7 +205,7 @@ impl Engine {
     /// Settles accounts after something happened in a flow.
     fn after(&mut self, slot: u32, now: Timestamp, sink: &mut dyn Sink) {
         let Some(flow) = self.table.get_mut(slot) else { return };
-        flow.report(now, false, &mut lend(&self.limits, self.source, self.registry, sink));
+        flow.report(now, false, &mut lend(&self.limits, self.source, self.registry, &self.secrets, sink));
         let memory = flow.memory();
         self.charged = self.charged - flow.charged + memory;
         flow.charged = memory;
@@ -233,7 +249,7 @@ impl Engine {
             self.waits.pop_front();
             if let Some(flow) = self.table.get_mut(slot).filter(|f| f.serial == serial) {
                 flow.scheduled = false;
-                flow.expire(now, &mut lend(&self.limits, self.source, self.registry, sink));
+                flow.expire(now, &mut lend(&self.limits, self.source, self.registry, &self.secrets, sink));
                 self.after(slot, now, sink);
             }
         }
@@ -257,7 +273,7 @@ impl Engine {
                 }
                 // What was left out of a stream is no silence.
                 if queue == Queue::Streams {
-                    flow.consult(&mut lend(&self.limits, self.source, self.registry, sink));
+                    flow.consult(&mut lend(&self.limits, self.source, self.registry, &self.secrets, sink));
                     if !is_idle(flow) {
                         self.table.touch(slot, queue);
                         continue;
@@ -269,7 +285,7 @@ impl Engine {
         for slot in 0..self.table.slots() {
             let Some(flow) = self.table.get_mut(slot) else { continue };
             if flow.is_busy() {
-                flow.tick(now, &mut lend(&self.limits, self.source, self.registry, sink));
+                flow.tick(now, &mut lend(&self.limits, self.source, self.registry, &self.secrets, sink));
             }
             self.after(slot, now, sink);
         }
@@ -279,7 +295,7 @@ impl Engine {
     fn close(&mut self, slot: u32, reason: CloseReason, sink: &mut dyn Sink) {
         let Some(mut flow) = self.table.remove(slot) else { return };
         self.charged -= flow.charged;
-        let mut lent = lend(&self.limits, self.source, self.registry, sink);
+        let mut lent = lend(&self.limits, self.source, self.registry, &self.secrets, sink);
         flow.end(Ending::Lost, reason, &mut lent);
         let last = flow.last_seen;
         flow.report(last, true, &mut lent);
@@ -314,7 +330,7 @@ impl Engine {
             };
             let slot = find(false).or_else(|| find(true)).unwrap_or(grown);
             let Some(flow) = self.table.get_mut(slot) else { break };
-            let held = flow.shed(&mut lend(&self.limits, self.source, self.registry, sink));
+            let held = flow.shed(&mut lend(&self.limits, self.source, self.registry, &self.secrets, sink));
             sink.problem(Problem::TotalBudget, held as u64);
             let memory = flow.memory();
             self.charged = self.charged - flow.charged + memory;
@@ -337,9 +353,11 @@ fn lend<'a>(
     limits: &'a Limits,
     source: CaptureSource,
     registry: &'static [Entry],
+    secrets: &'a Secrets,
     sink: &'a mut dyn Sink,
 ) -> Lent<'a> {
-    Lent { limits, source, registry, sink }
+    let within = env::Within { secrets, depth: 0 };
+    Lent { limits, source, registry, within, sink }
 }
 
 fn nanos(d: Duration) -> u64 {

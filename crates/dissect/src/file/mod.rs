@@ -3,7 +3,7 @@
 //! The reader is our own rather than that of the crate `pcap-file`, which reads all options of a
 //! block before it gives the frame out, so that a comment with a bad byte in it costs the frame;
 //! which does not tell a file that ends inside a record from one that ends; and which takes 8 MB
-//! per open file. Reading takes three block types and one option.
+//! per open file. Reading takes four block types and one option.
 //!
 //! Nothing is allocated by a length in the file: a record longer than [`MAX_RECORD`] is a fault,
 //! and the buffer grows only as bytes really arrive.
@@ -35,6 +35,9 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// Its bytes.
     pub bytes: &'a [u8],
+    /// TLS secrets that stand in the file between the frame before and this one, as a key log; empty
+    /// nearly always. They may be needed from this frame on.
+    pub key_log: &'a [u8],
 }
 
 /// Why a capture file cannot be read, or not any further.
@@ -118,7 +121,11 @@ impl<R: Read> CaptureFile<R> {
                 let bytes = self.input.record().get(bytes).unwrap_or_default();
                 // A length below that of the captured bytes is what some writers leave at 0.
                 let wire_len = wire_len.max(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-                Ok(Some(Frame { ts: self.last, link, wire_len, bytes }))
+                let key_log = match &self.format {
+                    Format::Pcap(_) => &[][..],
+                    Format::PcapNg(section) => &section.key_log,
+                };
+                Ok(Some(Frame { ts: self.last, link, wire_len, bytes, key_log }))
             }
             Ok(None) => {
                 self.over = true;

@@ -17,6 +17,13 @@ const INTERFACE: u32 = 1;
 const OLD_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
+const DECRYPTION_SECRETS: u32 = 10;
+
+/// Secrets type of a TLS key log (section 4.7 of the draft).
+const TLS_KEY_LOG: u32 = 0x544c_534b;
+
+/// Bytes of key logs between two frames.
+const MAX_KEY_LOG: usize = 64 << 20;
 
 // Options of an interface description.
 const END_OF_OPTIONS: u16 = 0;
@@ -52,11 +59,14 @@ impl Interface {
 pub(super) struct Section {
     order: Order,
     interfaces: Vec<Interface>,
+    /// The key logs in front of the current frame.
+    pub(super) key_log: Vec<u8>,
 }
 
 impl Section {
     /// The next frame.
     pub(super) fn next<R: Read>(&mut self, input: &mut Input<R>) -> Result<Option<Located>, FileError> {
+        self.key_log.clear();
         loop {
             input.release();
             let head = input.peek(12)?;
@@ -129,7 +139,21 @@ impl Section {
                 let end = captured.saturating_add(12).min(block.len());
                 Ok(Some(Located { ts: None, link: interface.link, wire_len, bytes: 12..end }))
             }
-            // Names, statistics, secrets, journal entries and whatever the future brings.
+            DECRYPTION_SECRETS => {
+                let len = self.order.u32(block, 12).map_or(usize::MAX, |n| n as usize);
+                let text = len.checked_add(16).and_then(|end| block.get(16..end));
+                let text = text.ok_or("secrets that are longer than their block")?;
+                if self.order.u32(block, 8) != Some(TLS_KEY_LOG) {
+                    return Ok(None);
+                }
+                if self.key_log.len() + text.len() > MAX_KEY_LOG {
+                    return Err("more than 64 MiB of secrets without a packet between them");
+                }
+                self.key_log.extend_from_slice(text);
+                self.key_log.push(b'\n');
+                Ok(None)
+            }
+            // Names, statistics, journal entries and whatever the future brings.
             _ => Ok(None),
         }
     }

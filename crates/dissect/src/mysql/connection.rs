@@ -68,6 +68,8 @@ pub(super) struct Mysql {
     pub(super) one_way: Option<Exchange>,
     /// Nothing can be read any more.
     pub(super) opaque: bool,
+    /// TLS begins.
+    pub(super) handover: bool,
     /// Sides of which something was shown.
     heard: [bool; 2],
     server_ended: bool,
@@ -88,6 +90,7 @@ impl Mysql {
             orphan: None,
             one_way: None,
             opaque: false,
+            handover: false,
             heard: [false; 2],
             server_ended: false,
             answered_at: Timestamp(0),
@@ -169,6 +172,9 @@ impl Dissector for Mysql {
                 Framing::Compressed => self.unwrap(role, at, rest, cx),
             };
             at += taken;
+            if self.handover {
+                return Taken::Handover(at);
+            }
             if self.framing == framing && !self.opaque {
                 let left = self.streams[role.index()].body.map_or(0, |b| b.left);
                 if framing == Framing::Plain && left > 0 && at == bytes.len() {

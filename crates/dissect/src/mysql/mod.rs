@@ -3,7 +3,7 @@
 //!
 //! - A call is a command with all of its responses: several result sets of one command are one
 //!   call, whose rows are added up. The login is a call too (`HANDSHAKE`, without what the server
-//!   says first), and so is the request for TLS (`SSLREQUEST`), behind which all bytes are opaque.
+//!   says first), and so is the request for TLS (`SSLREQUEST`), which hands the connection over to TLS.
 //! - Commands that are not answered (`COM_QUIT`, `COM_STMT_CLOSE`, `COM_STMT_SEND_LONG_DATA`) are
 //!   whole without a response.
 //! - Prepared statements are known by their number as long as the `COM_STMT_PREPARE` was seen.

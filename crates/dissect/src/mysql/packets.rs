@@ -111,7 +111,7 @@ impl Mysql {
     pub(super) fn packets(&mut self, role: Role, bytes: &[u8], place: Place, cx: &mut Context<'_>) -> usize {
         let (mut at, framing) = (0, self.framing);
         self.streams[role.index()].waiting = None;
-        while framing == self.framing && !self.opaque {
+        while framing == self.framing && !self.opaque && !self.handover {
             let rest = bytes.get(at..).unwrap_or_default();
             let stream = &mut self.streams[role.index()];
             if let Some(body) = &mut stream.body {
@@ -147,7 +147,7 @@ impl Mysql {
                 continue;
             }
             if role == Role::Client && self.begins_tls(rest) {
-                self.opaque = true;
+                self.handover = true;
                 return at;
             }
             let shown = rest.get(HEADER..).unwrap_or_default();

@@ -171,6 +171,12 @@ impl Postgresql {
         Some(1)
     }
 
+    /// What the client says next depends on the server's answer.
+    fn awaits_encryption(&mut self) -> bool {
+        !self.sides[Role::Server.index()].lost
+            && self.pairing.front().is_some_and(|e| e.kind == Kind::Ssl && e.answer.is_none())
+    }
+
     fn fault(&mut self, role: Role, bytes: usize, cx: &mut Context<'_>) {
         cx.problem(Problem::Malformed, bytes as u64);
         self.lose(role, cx);
@@ -248,12 +254,14 @@ impl Dissector for Postgresql {
                 // A TLS record (RFC 8446 section 5.1), or a capture of plaintext that goes on; a GSS
                 // packet begins like a startup packet, but has no version.
                 if matches!(first, 0x14..=0x17) {
-                    self.encryption = Encryption::Opaque;
-                    continue;
+                    return Taken::Handover(at);
                 }
                 if role == Role::Server {
                     self.encryption = Encryption::None;
                 }
+            }
+            if role == Role::Client && self.awaits_encryption() {
+                return Taken::Bytes(at);
             }
             if role == Role::Client && *first == 0 {
                 match self.startup(at, rest, cx) {

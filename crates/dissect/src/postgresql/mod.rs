@@ -15,8 +15,8 @@
 //! - Passwords are never kept: authentication messages are not looked at, the secrets of
 //!   cancellation neither, and passwords in `ALTER ROLE` and its kin are replaced.
 //! - Results are read until the payload limit is reached, and only counted off beyond it.
-//! - After `SSLRequest` was accepted, TLS follows, which is not dissected: its bytes are counted as
-//!   opaque. A stream of replication is opaque too.
+//! - After `SSLRequest` was accepted, the connection is handed over to TLS. A stream of replication is
+//!   opaque.
 //! - Bytes missing inside a message leave the order intact. After other gaps, and in a connection
 //!   that was joined in the middle, see `sql::pairing`.
 

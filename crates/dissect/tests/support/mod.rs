@@ -9,8 +9,10 @@ pub mod tape;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use remora_dissect::file::{CaptureFile, FileError};
+use remora_dissect::tls::Secrets;
 use remora_dissect::{Counted, Engine, FlowName, Problem, Sink};
 use remora_model::{Call, CloseReason, Endpoint, FlowRow, FlowState, Transport};
 
@@ -105,6 +107,9 @@ pub fn run_bytes(bytes: &[u8], engine: &mut Engine, sink: &mut dyn Sink) -> (u64
         match file.next_frame() {
             Ok(Some(f)) => {
                 frames += 1;
+                if !f.key_log.is_empty() {
+                    engine.set_secrets(secrets(f.key_log));
+                }
                 engine.frame(f.ts, f.link, f.bytes, f.wire_len, sink);
             }
             Ok(None) => break None,
@@ -113,6 +118,13 @@ pub fn run_bytes(bytes: &[u8], engine: &mut Engine, sink: &mut dyn Sink) -> (u64
     };
     engine.finish(sink);
     (frames, fault)
+}
+
+/// The secrets in a key log.
+pub fn secrets(key_log: &[u8]) -> Arc<Secrets> {
+    let mut secrets = Secrets::default();
+    assert_eq!(secrets.add_key_log(key_log).bad, 0);
+    Arc::new(secrets)
 }
 
 /// The committed captures.

@@ -146,7 +146,7 @@ impl Column {
 
     pub(super) fn set(&mut self, value: ValueRef<'_>) -> usize {
         let growth = match (&mut self.kind, value) {
-            (Kind::Int(c), ValueRef::Int(v)) => {
+            (Kind::Int(c) | Kind::Time(c), ValueRef::Int(v)) => {
                 c.push(v);
                 0
             }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use arrow::array::{AsArray as _, RecordBatch};
 use arrow::datatypes::Int64Type;
 use remora_dissect::engine::{Engine, FlowIds};
 use remora_dissect::file::CaptureFile;
+use remora_dissect::tls::Secrets;
 use remora_dissect::{Problem, Sink};
 use remora_kfl::{Filter, Target};
 use remora_model::{
@@ -122,11 +124,13 @@ fn dissect(args: &DissectArgs, filter: Option<&Filter>) -> Result<()> {
         flows: args.flows,
         problems: BTreeMap::new(),
     };
+    let mut secrets = key_logs(&args.keylog)?;
     let mut faults = 0;
     for (n, path) in args.files.iter().enumerate() {
         let first = i64::try_from(n).unwrap_or(0).saturating_mul(1 << 32) + 1;
         let mut engine = Engine::new(limits.clone(), CaptureSource::File, FlowIds::new(first, 1));
-        let fault = read(path, &mut engine, &mut collector, &mut printer)?;
+        engine.set_secrets(Arc::clone(&secrets));
+        let fault = read(path, &mut engine, &mut secrets, &mut collector, &mut printer)?;
         engine.finish(&mut collector);
         printer.take(&mut collector)?;
         if let Some(fault) = fault {
@@ -147,10 +151,29 @@ fn dissect(args: &DissectArgs, filter: Option<&Filter>) -> Result<()> {
     Ok(())
 }
 
-/// Feeds a file to the engine; what was wrong with the file, if anything.
+/// The secrets in the files that were named.
+fn key_logs(files: &[PathBuf]) -> Result<Arc<Secrets>> {
+    let mut secrets = Secrets::default();
+    for path in files {
+        let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let read = secrets.add_key_log(&text);
+        if read.bad > 0 {
+            let lines = read.bad;
+            output::remark(&format!("warning: {}: {lines} lines are not of a key log", path.display()));
+        }
+        if read.secrets == 0 {
+            output::remark(&format!("warning: {}: no TLS secrets in it", path.display()));
+        }
+    }
+    Ok(Arc::new(secrets))
+}
+
+/// Feeds a file to the engine; what was wrong with the file, if anything. Secrets that it brings are
+/// added to those that there are.
 fn read(
     path: &Path,
     engine: &mut Engine,
+    secrets: &mut Arc<Secrets>,
     collector: &mut Collector,
     printer: &mut Printer<'_>,
 ) -> Result<Option<String>> {
@@ -168,7 +191,15 @@ fn read(
     };
     loop {
         match file.next_frame() {
-            Ok(Some(frame)) => engine.frame(frame.ts, frame.link, frame.bytes, frame.wire_len, collector),
+            Ok(Some(frame)) => {
+                if !frame.key_log.is_empty() {
+                    // Given back first, so that nothing need be copied.
+                    engine.set_secrets(Arc::default());
+                    Arc::make_mut(secrets).add_key_log(frame.key_log);
+                    engine.set_secrets(Arc::clone(secrets));
+                }
+                engine.frame(frame.ts, frame.link, frame.bytes, frame.wire_len, collector);
+            }
             Ok(None) => return Ok(None),
             Err(e) => return Ok(Some(e.to_string())),
         }

@@ -157,6 +157,7 @@ fn multicast_messages_stand_alone() {
         source: remora_model::CaptureSource::File,
         tls: false,
         registry: crate::detect::REGISTRY,
+        within: crate::engine::nested::Within { secrets: &Default::default(), depth: 0 },
         tally: Default::default(),
         limits: &limits,
         pos: 0,

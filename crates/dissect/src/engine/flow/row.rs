@@ -82,7 +82,9 @@ impl Flow {
         self.row_closed = self.closed.is_some();
         self.changed = false;
         let (client, server) = (self.client, 1 - self.client);
-        let protocol = [self.app.protocol().unwrap_or_default()];
+        let names = [self.app.protocol(), self.app.inside()];
+        let protocols = names.map(Option::unwrap_or_default);
+        let found = names.iter().take_while(|name| name.is_some()).count();
         let tcp = self.tcp.as_deref();
         let (asks, answers) = (self.counts.sent[client], self.counts.sent[server]);
         lent.sink.flow(&FlowRow {
@@ -107,7 +109,7 @@ impl Flow {
             client_tcp_flags: i64::from(asks.tcp_flags),
             server_tcp_flags: i64::from(answers.tcp_flags),
             missing_bytes: self.missing,
-            l7: if protocol[0].is_empty() { &[] } else { &protocol },
+            l7: protocols.get(..found).unwrap_or_default(),
             source: lent.source,
         });
         self.tell_unknown_so_far(lent);

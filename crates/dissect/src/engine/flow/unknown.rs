@@ -49,6 +49,7 @@ impl Flow {
             limits: lent.limits,
             tls: false,
             registry: lent.registry,
+            within: lent.within,
             sink: &mut *lent.sink,
             missing: &mut self.missing,
         };
