@@ -67,8 +67,17 @@ impl Manager {
 }
 
 /// Debian packages that start a server as soon as they are installed.
-const BRING_SERVICES: &[&str] =
-    &["memcached", "nginx", "nginx-light", "redis-server", "rabbitmq-server", "mosquitto", "nats-server"];
+const BRING_SERVICES: &[&str] = &[
+    "freeradius",
+    "memcached",
+    "mosquitto",
+    "nats-server",
+    "nginx",
+    "nginx-light",
+    "rabbitmq-server",
+    "redis-server",
+    "slapd",
+];
 
 fn install_plainly(command: &[&str], words: &[&str]) -> Result<()> {
     let (program, options) = command.split_first().context("a package manager has a name")?;
@@ -146,7 +155,8 @@ before=$(systemctl list-unit-files --state=enabled --no-legend 2>/dev/null | cut
 if [ ! -e $policy ]; then trap "rm -f $policy" EXIT INT TERM; printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; fi
 {line} || exit
 [ -d /run/systemd/system ] || exit 0
-for unit in memcached.service nginx.service redis-server.service rabbitmq-server.service mosquitto.service nats-server.service; do
+for unit in memcached.service nginx.service redis-server.service rabbitmq-server.service mosquitto.service nats-server.service \
+    slapd.service freeradius.service; do
   [ ! -e /lib/systemd/system/$unit ] || echo "$before" | grep -qx $unit || systemctl disable --quiet $unit
 done"#
     );

@@ -118,6 +118,26 @@ const TESTS: &[Need] = &[
         },
     },
     Need { what: "nats-server", programs: &["nats-server"], names: Names::same("nats-server") },
+    Need {
+        what: "OpenLDAP",
+        programs: &["slapd", "ldapsearch"],
+        names: Names {
+            apt: "slapd ldap-utils",
+            dnf: "openldap-servers openldap-clients",
+            pacman: "openldap",
+            apk: "openldap openldap-clients openldap-back-mdb",
+        },
+    },
+    Need {
+        what: "FreeRADIUS",
+        programs: &["freeradius", "radclient"],
+        names: Names {
+            apt: "freeradius freeradius-utils",
+            dnf: "freeradius freeradius-utils",
+            pacman: "freeradius",
+            apk: "freeradius freeradius-radclient",
+        },
+    },
     Need { what: "kcat", programs: &["kcat"], names: Names::same("kcat") },
     Need { what: "websocketd", programs: &["websocketd"], names: Names::same("websocketd") },
     Need { what: "curl", programs: &["curl"], names: Names::same("curl") },

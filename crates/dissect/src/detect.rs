@@ -54,6 +54,10 @@ pub static REGISTRY: &[Entry] = &[
     crate::memcached::ENTRY,
     crate::cassandra::ENTRY,
     crate::icmp::ENTRY,
+    crate::ldap::ENTRY,
+    crate::radius::ENTRY,
+    crate::diameter::ENTRY,
+    crate::smtp::ENTRY,
 ];
 
 /// What has arrived of one direction of a stream.
