@@ -24,7 +24,7 @@ use crate::detect::Entry;
 /// [`data`](crate::Dissector::data) for one message, such as the user data of an SCTP DATA chunk.
 pub const ENTRY: Entry = Entry {
     protocol: Protocol::Diameter,
-    transports: &[Transport::Tcp],
+    transports: &[Transport::Tcp, Transport::Sctp],
     ports: &[3868],
     probe: detect::probe,
     resync: detect::resync,
