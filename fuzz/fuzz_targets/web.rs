@@ -7,8 +7,12 @@ use remora_dissect::harness::{Harness, Recorder};
 use remora_dissect::{Ending, Limits, http};
 use remora_model::Transport;
 
-const TYPES: [&str; 4] =
-    ["application/json", "application/graphql", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"];
+const TYPES: [&str; 4] = [
+    "application/json",
+    "application/graphql",
+    "multipart/form-data; boundary=x",
+    "application/x-www-form-urlencoded",
+];
 
 fuzz_target!(|data: &[u8]| {
     // The kinds of both bodies, where they part, and the bodies.
@@ -23,7 +27,8 @@ fuzz_target!(|data: &[u8]| {
         request.len()
     );
     flow.client(head).client(request);
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {answer}\r\nContent-Length: {}\r\n\r\n", response.len());
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: {answer}\r\nContent-Length: {}\r\n\r\n", response.len());
     flow.server(head).server(response).close(Ending::Closed);
     assert_eq!(flow.sink.calls.len(), 1);
 });

@@ -1,13 +1,13 @@
 //! What belongs to a protocol besides its code, so that none is forgotten: captures, a fuzz target
 //! with seeds, and a test that it does not allocate per message.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Problem;
 use super::workspace::Workspace;
 
 const REGISTRY: &str = "crates/dissect/src/detect.rs";
-const ALLOCATIONS: &str = "crates/dissect/tests/allocations.rs";
+const ALLOCATIONS: &str = "crates/dissect/tests/allocations";
 const CORPUS: [&str; 2] = ["crates/dissect/tests/corpus", "crates/dissect/tests/corpus/deepflow"];
 const TARGETS: &str = "fuzz/fuzz_targets";
 const FUZZ_MANIFEST: &str = "fuzz/Cargo.toml";
@@ -26,9 +26,10 @@ pub(super) fn complete(workspace: &Workspace) -> Vec<Problem> {
     for (line, name) in protocols {
         let mut missing =
             |what: String| problems.push(Problem::new(REGISTRY, line, format!("{name}: {what}")));
-        let corpus = CORPUS.map(|dir| format!("{dir}/{name}"));
-        if !corpus.iter().any(|dir| has_file(&workspace.root.join(dir), &["pcap", "pcapng"])) {
-            missing(format!("there is no capture in {}", corpus[0]));
+        // Named after the module or the protocol, which may be a little longer: `tls`, `tlsx`.
+        let mut corpus = CORPUS.iter().flat_map(|dir| directories(&workspace.root.join(dir), name));
+        if !corpus.any(|dir| has_file(&dir, &["pcap", "pcapng"])) {
+            missing(format!("there is no capture in {}/{name}", CORPUS[0]));
         }
         let entry = format!("{name}::");
         if !targets().any(|f| f.text.contains(&entry)) {
@@ -38,7 +39,8 @@ pub(super) fn complete(workspace: &Workspace) -> Vec<Problem> {
         if !has_file(&workspace.root.join(&seeds), &[]) {
             missing(format!("there are no inputs in {seeds}"));
         }
-        if !text(ALLOCATIONS).contains(&format!("{name}::ENTRY")) {
+        let entry = format!("{name}::ENTRY");
+        if !workspace.files.iter().any(|f| f.path.starts_with(ALLOCATIONS) && f.text.contains(&entry)) {
             missing(format!("{ALLOCATIONS} has no test of it"));
         }
     }
@@ -61,6 +63,13 @@ fn registered(source: &str) -> Vec<(usize, &str)> {
             item.bytes().all(|b| b.is_ascii_uppercase() || b == b'_').then_some((number, module))
         })
         .collect()
+}
+
+/// The directories in `dir` whose name begins with `name`.
+fn directories(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let named = entries.filter(|e| e.file_name().to_str().is_some_and(|n| n.starts_with(name)));
+    named.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 /// Whether a file with one of these endings lies in `dir`; with any, where there are none.

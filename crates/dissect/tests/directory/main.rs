@@ -3,11 +3,8 @@
 //! damage does harm, and tshark has found the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../support/counting.rs"]
-mod counting;
 #[path = "../support/mod.rs"]
 mod support;
 
-mod allocations;
 mod properties;
 mod tshark;
