@@ -8,6 +8,9 @@ use crate::{Role, Verdict};
 /// Bytes of the largest message that is believed without its end.
 const LIKELY: u32 = 1 << 20;
 
+/// Bytes of a message by itself that may be a part of it.
+const SHOWN: usize = 1 << 10;
+
 /// Judges the first bytes of a stream, or one message.
 pub(super) fn probe(bytes: &[u8], transport: Transport) -> Verdict {
     let (header, rest) = match header::read(bytes) {
@@ -15,7 +18,10 @@ pub(super) fn probe(bytes: &[u8], transport: Transport) -> Verdict {
         Err(true) if transport == Transport::Tcp => return Verdict::NeedMore,
         Err(_) => return Verdict::No,
     };
-    if header.length > LIKELY || transport != Transport::Tcp && header.length as usize != bytes.len() {
+    // What detection is shown of a long message is its beginning.
+    let length = header.length as usize;
+    let alone = length == bytes.len() || length > bytes.len() && bytes.len() >= SHOWN;
+    if header.length > LIKELY || transport != Transport::Tcp && !alone {
         return Verdict::No;
     }
     let role = if header.is_request() { Role::Client } else { Role::Server };

@@ -1,4 +1,4 @@
-//! Diameter (RFC 6733) over TCP, and what other transports carry message by message.
+//! Diameter (RFC 6733) over TCP and SCTP.
 //!
 //! - A request and its answer are one call, paired by hop-by-hop identifier and command. Both peers
 //!   ask: the one that asks is the client of the call, whoever opened the connection.
