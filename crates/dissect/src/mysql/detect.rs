@@ -53,6 +53,9 @@ const VERBS: [&[u8]; 40] = [
     b"XA",
 ];
 
+/// Bytes of a comment in SQL that tell it from other things that begin like one.
+const READABLE: usize = 64;
+
 /// Longest packet at the beginning of a connection.
 const MAX_FIRST: u32 = 64 << 10;
 
@@ -185,14 +188,17 @@ fn greeting(payload: &[u8], len: u32) -> Found {
 fn command(payload: &[u8], len: u32) -> Found {
     let Some((command, rest)) = payload.split_first() else { return Found::Unknown };
     let text = |b: &u8| *b >= b' ' && *b != 0x7f;
+    // Of SQL: values in it may be any bytes, but not at once.
+    let readable = |b: &u8| *b >= b' ' || (b'\t'..=b'\r').contains(b);
     match *command {
         packet::COM_QUERY | packet::COM_STMT_PREPARE => {
             let sql = rest.strip_prefix(&[0, 1]).unwrap_or(rest);
             let sql = sql.trim_ascii_start();
-            let comment = [&b"/*"[..], b"--", b"#"].iter().any(|c| sql.starts_with(c));
+            let comment = [&b"/*"[..], b"--", b"#"].iter().any(|c| sql.starts_with(c))
+                && sql.iter().take(READABLE).all(readable);
             let sql = &sql[sql.iter().take_while(|b| **b == b'(').count()..];
             let word = sql.iter().take_while(|b| b.is_ascii_alphabetic()).count();
-            let word_ends = word < sql.len() || payload.len() == len as usize;
+            let word_ends = sql.get(word).map_or(payload.len() == len as usize, readable);
             match VERBS.iter().any(|v| v.eq_ignore_ascii_case(&sql[..word])) {
                 true if word_ends => Found::Certain,
                 _ if comment => Found::Certain,
@@ -301,6 +307,9 @@ mod tests {
         assert_eq!(verdict(b"\x0b\0\0\0\x03\0\x01SELECT 1"), Verdict::Match(Role::Client));
         assert_eq!(verdict(b"\x01\0\0\0\x0e"), Verdict::Likely(Role::Client));
         assert_eq!(verdict(b"\x09\0\0\0\x03Selected"), Verdict::No);
+        // The end of a column's definition and what follows it.
+        assert_eq!(resync(b"\x0a\0\0\0\x03#B\0\0\0\x010;", Role::Client), None);
+        assert_eq!(resync(b"\x0a\0\0\0\x03SET\0\x01\x02\0\0;", Role::Client), None);
         assert_eq!(verdict(b"\x07\0\0\x01\0\0\0\x02\0\0\0"), Verdict::Likely(Role::Server));
         assert_eq!(verdict(b"\x10\0\0\x01\xff\x7a\x04#42S02No table"), Verdict::Match(Role::Server));
         assert_eq!(verdict(b"\x01\0\0\x01\x02\x20\0\0\x02\x03def"), Verdict::Match(Role::Server));
