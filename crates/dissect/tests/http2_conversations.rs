@@ -351,6 +351,12 @@ fn an_upgrade_from_http_1_is_answered_on_stream_1() {
         flow.close(Ending::Closed);
         assert_eq!(flow.sink.calls.len(), 2);
     }
+    // The request was not seen.
+    let mut s = Encoder::default();
+    let mut flow = Harness::new(&http::ENTRY, Transport::Tcp);
+    flow.server([switch.as_bytes(), &settings()].concat()).client(hello());
+    flow.server(s.headers(1, END_STREAM, &[(":status", "200")])).close(Ending::Closed);
+    assert_eq!(summary(&flow), ["- - 200 no_request"]);
     // The server does not want to.
     let mut flow = Harness::new(&http::ENTRY, Transport::Tcp);
     flow.client(request).server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");

@@ -13,11 +13,15 @@ impl Http {
         if !h2c {
             return false;
         }
-        let Some(request) = self.exchange.take_upgraded() else { return false };
+        let request = self.exchange.take_upgraded();
+        if request.is_none() && self.exchange.is_busy() {
+            return false;
+        }
         for role in [Role::Client, Role::Server] {
             self.hand_over(role);
         }
-        if let Some(next) = &mut self.next {
+        // A request that was not seen is answered on stream 1 as well: this response is no call.
+        if let (Some(next), Some(request)) = (&mut self.next, request) {
             next.upgrade(request, cx);
         }
         true
