@@ -147,7 +147,7 @@ fn functions_are_called() {
     h.server([message(b'V', b"\0\0\0\x02ok"), ready()].concat());
     assert_eq!(commands(&h), ["FUNCTIONCALL"]);
     assert_eq!(last(&h).text(f::POSTGRESQL_STATEMENT), "1234");
-    assert_eq!(last(&h).text(f::RESPONSE_BODY), "ok");
+    assert_eq!(last(&h).text(f::RESPONSE_BODY), "\\\\x6f6b");
 }
 
 #[test]

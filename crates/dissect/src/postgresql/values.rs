@@ -9,6 +9,9 @@ use crate::sql::rows::{print, print_date, print_hex, print_time};
 const EPOCH_DAYS: i64 = 10_957;
 const DAY: i64 = 86_400_000_000;
 
+/// Sizes of values in binary form of the types that have a fixed one, or few.
+const SIZES: [usize; 7] = [1, 2, 4, 6, 8, 12, 16];
+
 /// Digits of a `numeric`, in groups of four, that are printed at most.
 const MAX_GROUPS: u16 = 256;
 
@@ -73,8 +76,12 @@ fn decode(out: &mut Vec<u8>, oid: u32, value: &[u8]) -> Option<()> {
             out.extend_from_slice(text);
             r.0 = b"";
         }
-        // Not described. Text that is sent as binary is text; numbers have bytes below a space.
-        0 if value.iter().all(|b| *b >= b' ') && std::str::from_utf8(value).is_ok() => {
+        // Not described. Text that is sent as binary is text, but so may be a number, a time or an
+        // address of that length.
+        0 if !SIZES.contains(&value.len())
+            && value.iter().all(|b| *b >= b' ')
+            && std::str::from_utf8(value).is_ok() =>
+        {
             out.extend_from_slice(value);
             r.0 = b"";
         }
@@ -182,6 +189,7 @@ mod tests {
         assert_eq!(text(25, b"\xff"), "\\xff");
         assert_eq!(text(3802, b"\x01{}"), "{}");
         assert_eq!(text(0, b"abc"), "abc");
+        assert_eq!(text(0, b"four"), "\\x666f7572");
         assert_eq!(text(0, b"\0\0\0\x05"), "\\x00000005");
     }
 }
