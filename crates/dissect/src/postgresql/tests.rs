@@ -230,6 +230,15 @@ fn what_is_cut_off_says_so() {
 }
 
 #[test]
+fn an_error_is_shown_although_the_capture_ends_behind_it() {
+    let mut h = Harness::new(&ENTRY, Transport::Tcp);
+    h.client(query("asdf")).server(error("42601", "syntax error")).close(Ending::Lost);
+    let call = last(&h);
+    assert_eq!((h.sink.calls.len(), call.failed, call.incomplete), (1, true, Some("truncated")));
+    assert_eq!(call.text(f::POSTGRESQL_ERROR_CODE), "42601");
+}
+
+#[test]
 fn pipelined_replies_are_never_shifted_in_a_joined_connection() {
     // Two queries were on their way before the capture began.
     let mut h = Harness::new(&ENTRY, Transport::Tcp);

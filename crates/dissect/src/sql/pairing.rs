@@ -248,7 +248,7 @@ impl<E: Exchange> Pairing<E> {
     ) {
         self.release(session, cx);
         if partial.is_some()
-            && self.certainty == Certainty::Sure
+            && self.certainty != Certainty::Unsure
             && let Some(slot) = self.pending.pop_front()
         {
             self.report(slot, partial, session, cx);
