@@ -72,3 +72,16 @@ fn what_is_missing_behind_an_acknowledgement_is_a_gap() {
     lab.finish();
     assert_eq!(lab.kept.flows[&1].missing, 2);
 }
+
+#[test]
+fn what_a_joined_side_waited_for_is_missed() {
+    let mut lab = Lab::new();
+    lab.c(100, 501, ACK, b">one");
+    // The answer to it and the next question were lost.
+    lab.s(508, 108, ACK, b"<answer");
+    lab.c(108, 515, ACK, b">three");
+    let log = lab.finish();
+    assert_eq!(tape::joined(&log, Server)[..2], [Event::Gap(Server, 7), data(Server, b"<answer")]);
+    assert_eq!(tape::joined(&log, Client)[1..3], [Event::Gap(Client, 4), data(Client, b">three")]);
+    assert_eq!(lab.kept.flows[&1].missing, 11);
+}

@@ -317,6 +317,7 @@ impl Flow {
 
         tcp.full[dir] = seg.window == 0 && !seg.flags.rst();
         if let Some(ack) = ack {
+            peer.awaits(ack);
             let reach = side.reach();
             peer.acked(ack, reach, ts, &mut feed!(self, lent, 1 - dir));
         }

@@ -129,6 +129,8 @@ pub struct Assembler {
     isn: Option<Seq>,
     /// Where the stream was joined.
     first: Seq,
+    /// The first that the peer was seen to wait for, before the stream was joined.
+    awaited: Option<Seq>,
     /// It was joined at a segment without payload, which may have been a keep-alive.
     probed: bool,
     /// In order, disjoint, none before `next`.
@@ -195,10 +197,22 @@ impl Assembler {
     /// Joins the stream in the middle, at the sequence number of a segment with `len` bytes. One
     /// with at most a byte may be a keep-alive, whose number is the one before the next byte's
     /// (RFC 9293, section 3.8.4): the stream then begins behind that.
+    /// It begins earlier where the peer still waited for earlier bytes: those were lost.
     pub fn join(&mut self, seq: Seq, len: u32) {
+        let missed = |from: &Seq| (1..MAX_ACK_AHEAD).contains(&seq.ahead_of(*from));
+        if let Some(from) = self.awaited.take().filter(missed) {
+            self.start(from);
+        }
         if self.next.is_none() {
             self.start(if len == 1 { seq.plus(1) } else { seq });
             self.probed = len == 0;
+        }
+    }
+
+    /// The peer waits for the byte at `ack` of a stream of which nothing was seen.
+    pub fn awaits(&mut self, ack: Seq) {
+        if self.next.is_none() && self.awaited.is_none() {
+            self.awaited = Some(ack);
         }
     }
 
