@@ -170,6 +170,15 @@ pub trait Dissector: Send {
     /// [`Limits::message_bytes`] are waiting, and then calls [`gap`](Self::gap) for them.
     fn data(&mut self, role: Role, bytes: &[u8], cx: &mut Context<'_>) -> Taken;
 
+    /// Told before the first bytes of a stream that does not begin with its first byte: `passed`
+    /// bytes of it were passed over since the capture began, because no message begins in them. What
+    /// was said before that is unknown, in both directions. True: it looks for the beginning of a
+    /// message itself. Else the engine does.
+    fn joined(&mut self, role: Role, passed: u64) -> bool {
+        let _ = (role, passed);
+        false
+    }
+
     /// `len` bytes from `role` are missing at this point of its stream. Bytes shown before but
     /// not taken are gone as well. The next bytes may begin anywhere in a message.
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>);

@@ -286,6 +286,13 @@ impl<S: Sink> Harness<S> {
         self
     }
 
+    /// The stream of `role` does not begin with its first byte, and `passed` bytes were passed over.
+    pub fn joined(&mut self, role: Role, passed: u64) -> &mut Self {
+        self.sides[role.index()].pos += passed;
+        self.dissector.joined(role, passed);
+        self
+    }
+
     /// `len` bytes from `role` were never captured.
     pub fn gap(&mut self, role: Role, mut len: u64) -> &mut Self {
         if self.sides[role.index()].skip.is_some() {

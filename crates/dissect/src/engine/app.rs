@@ -301,7 +301,7 @@ impl App {
             match found {
                 Some((entry, role, certain)) => {
                     let client = if role == Role::Client { dir } else { 1 - dir };
-                    self.start(entry, client, certain, env);
+                    self.start(entry, client, certain, [false; 2], env);
                 }
                 None => {
                     *tries += 1;

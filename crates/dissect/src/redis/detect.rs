@@ -76,7 +76,7 @@ pub(super) fn resync(bytes: &[u8], role: Role) -> Option<usize> {
     while let Some(rest) = bytes.get(from..).filter(|r| !r.is_empty()) {
         let fits = match role {
             Role::Client => matches!(probe(rest, Transport::Tcp), Verdict::Match(Role::Client)),
-            Role::Server => begins_reply(rest),
+            Role::Server => begins_reply(rest) == Some(true),
         };
         if fits {
             return Some(from);
@@ -86,15 +86,36 @@ pub(super) fn resync(bytes: &[u8], role: Role) -> Option<usize> {
     None
 }
 
-/// True when a whole line stands here that begins a reply.
-fn begins_reply(bytes: &[u8]) -> bool {
+/// Whether a whole line stands here that begins a reply. `None`: the line is not whole.
+pub(super) fn begins_reply(bytes: &[u8]) -> Option<bool> {
     match Parser::new().step(bytes) {
         Step::Token { token: Token::Line(Kind::Simple | Kind::Error, _), .. } => {
-            !matches!(single(bytes), Verdict::No)
+            Some(!matches!(single(bytes), Verdict::No))
         }
-        Step::Token { .. } => true,
-        Step::More | Step::Fault => false,
+        Step::Token { .. } => Some(true),
+        Step::More => None,
+        Step::Fault => Some(false),
     }
+}
+
+/// Where something begins that a server sends unasked, and that is not found inside a reply.
+pub(super) fn find_push(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(rest) = bytes.get(from..).filter(|r| !r.is_empty()) {
+        let sure = match rest {
+            [b'*' | b'>', ..] => aggregate(rest) == Verdict::Match(Role::Server),
+            [b'+', ..] => match Parser::new().step(rest) {
+                Step::Token { token: Token::Line(Kind::Simple, text), .. } => is_monitor_line(text),
+                _ => false,
+            },
+            _ => false,
+        };
+        if sure {
+            return Some(from);
+        }
+        from += memchr::memchr(b'\n', rest)? + 1;
+    }
+    None
 }
 
 fn unfinished(bytes: &[u8]) -> Verdict {

@@ -1,12 +1,15 @@
 //! Commands and replies of one connection, and their pairing.
 
 mod commands;
+mod doubt;
 mod replies;
 mod subscriptions;
 
 use std::collections::VecDeque;
 
 use remora_model::Incomplete;
+
+use doubt::Doubt;
 
 use super::{
     detect,
@@ -21,7 +24,7 @@ const SPARE: usize = 32;
 const SPARE_BYTES: usize = 1 << 10;
 
 /// Bytes at the end of unusable data in which the beginning of a message may lie.
-const TAIL: usize = 64;
+const TAIL: usize = 256;
 
 /// A command that waits for its reply.
 #[derive(Debug, Default)]
@@ -88,6 +91,14 @@ pub(super) struct Redis {
     opaque: bool,
     /// Nothing more comes from the server.
     server_ended: bool,
+    /// Set while it is unknown which command the next reply answers.
+    doubt: Option<Doubt>,
+    /// The connection was joined, and no reply was given to a command so far.
+    joined: bool,
+    /// The server's boundaries are lost, and a command has come since: what follows answers it.
+    asked: bool,
+    /// Bytes of the server that were shown, and left because a push may begin in them.
+    left: usize,
     /// Memory of `pending`.
     held: usize,
 }
@@ -108,6 +119,10 @@ impl Redis {
             monitor: false,
             opaque: false,
             server_ended: false,
+            doubt: None,
+            joined: false,
+            asked: false,
+            left: 0,
             held: 0,
         }
     }
@@ -119,15 +134,16 @@ impl Redis {
         }
     }
 
-    /// Finds the next message of `role` after its boundaries were lost. `Err`: bytes to take.
-    fn resync(&mut self, role: Role, bytes: &[u8]) -> Result<usize, usize> {
-        match detect::resync(bytes, role) {
-            Some(at) => {
-                self.side(role).lost = false;
-                Ok(at)
-            }
-            None => Err(bytes.len().saturating_sub(TAIL)),
+    /// Finds the next command after their boundaries were lost. `Err`: bytes to take.
+    fn resync(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<usize, usize> {
+        let found = detect::resync(bytes, Role::Client);
+        let passed = found.unwrap_or(bytes.len().saturating_sub(TAIL));
+        if passed > 0 {
+            cx.problem(Problem::Unsynced, passed as u64);
+            self.doubt.get_or_insert_default().more();
         }
+        self.client.lost = found.is_none();
+        found.ok_or(passed)
     }
 
     fn fault(&mut self, role: Role, at: usize, bytes: usize, cx: &mut Context<'_>) {
@@ -146,8 +162,19 @@ impl Redis {
                     self.queue(seen.until(cx, at), Some(Incomplete::Gap), cx);
                 }
                 self.scanned = 0;
+                self.doubt.get_or_insert_default().more();
             }
-            Role::Server => self.give_up(at, Incomplete::Gap, Incomplete::Gap, cx),
+            Role::Server => {
+                // Of several commands it is unknown which are still to be answered.
+                if self.pending.len() as u64 + self.unrecorded > 1 {
+                    self.doubt.get_or_insert_default().more();
+                } else if let Some(doubt) = &mut self.doubt {
+                    doubt.some_replies();
+                }
+                self.give_up(at, Incomplete::Gap, Incomplete::Gap, cx);
+                self.asked = false;
+                self.left = 0;
+            }
         }
         let side = self.side(role);
         side.parser.reset();
@@ -192,9 +219,17 @@ impl Dissector for Redis {
         }
     }
 
+    fn joined(&mut self, role: Role, passed: u64) -> bool {
+        self.joined = true;
+        self.side(role).lost = true;
+        if role == Role::Client && passed > 0 {
+            self.doubt.get_or_insert_default().more();
+        }
+        true
+    }
+
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
-        // After a gap the engine passes over more bytes, which is reported as another one.
-        if self.opaque || self.side(role).lost {
+        if self.opaque {
             return;
         }
         // Inside a string only its content is lost.
@@ -214,12 +249,10 @@ impl Dissector for Redis {
         }
     }
 
-    fn in_sync(&self, role: Role) -> bool {
-        self.opaque
-            || match role {
-                Role::Client => !self.client.lost,
-                Role::Server => !self.server.lost,
-            }
+    fn in_sync(&self, _: Role) -> bool {
+        // It looks for the next message itself: what begins one of the server depends on what was
+        // asked.
+        true
     }
 
     fn skipped(&mut self, _: Role, _: u64, _: &mut Context<'_>) {}

@@ -30,6 +30,8 @@ pub(super) enum Effect {
     Psync,
     /// The same at once.
     Sync,
+    /// A replica tells its master how far it has come.
+    ReplicaAck,
     /// `CLIENT REPLY` ON, OFF and SKIP.
     ReplyOn,
     ReplyOff,
@@ -195,6 +197,7 @@ impl Request {
             "RESET" => Effect::Reset,
             "PSYNC" => Effect::Psync,
             "SYNC" => Effect::Sync,
+            "REPLCONF" if sub("ACK") => Effect::ReplicaAck,
             "EXEC" => Effect::Exec,
             "CONFIG" if sub("GET") => Effect::ConfigGet,
             // Passwords, or hashes of them that a dictionary opens.

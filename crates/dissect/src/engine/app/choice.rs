@@ -47,6 +47,7 @@ impl App {
             Choice::Unknown => self.give_up(env),
             Choice::PassOver => self.pass_over(true, env),
             Choice::Found { entry, client, at, certain } => {
+                let joined = [0, 1].map(|dir| self.streams[dir].joined);
                 if let Some((dir, offset)) = at {
                     self.streams[dir].joined = false;
                     let passed = self.streams[dir].pos + offset as u64;
@@ -55,7 +56,7 @@ impl App {
                     }
                     self.streams[dir].take(offset);
                 }
-                self.start(entry, client, certain, env);
+                self.start(entry, client, certain, joined, env);
             }
         }
     }
@@ -81,8 +82,16 @@ impl App {
         }
     }
 
-    /// Begins to dissect, with what has arrived so far.
-    pub(super) fn start(&mut self, entry: &'static Entry, client: usize, certain: bool, env: &mut Env<'_>) {
+    /// Begins to dissect, with what has arrived so far. `joined`: these streams do not begin with
+    /// their first byte.
+    pub(super) fn start(
+        &mut self,
+        entry: &'static Entry,
+        client: usize,
+        certain: bool,
+        joined: [bool; 2],
+        env: &mut Env<'_>,
+    ) {
         let dissector = (entry.start)(env.limits, env.transport);
         self.found = Some((entry.protocol.name(), client));
         self.first = None;
@@ -93,6 +102,8 @@ impl App {
             false => FAULTS_IN_DOUBT,
         };
         let mut active = Active { entry, dissector, client, tally: Tally::default(), too_many };
+        let searches =
+            [0, 1].map(|dir| joined[dir] && active.dissector.joined(active.role(dir), self.streams[dir].pos));
         let mut next = Next::On;
         if env.transport == Transport::Tcp {
             // In the order in which they began to speak.
@@ -100,7 +111,7 @@ impl App {
             let first = if b.is_empty() || a.oldest() <= b.oldest() { client } else { 1 - client };
             for dir in [first, 1 - first] {
                 let stream = &mut self.streams[dir];
-                if stream.joined {
+                if stream.joined && !searches[dir] {
                     stream.lost = Some(0);
                 }
                 if !stream.is_empty() {

@@ -21,7 +21,7 @@ impl Redis {
         let mut at = 0;
         loop {
             if self.client.lost {
-                match self.resync(Role::Client, &bytes[at..]) {
+                match self.resync(&bytes[at..], cx) {
                     Ok(start) => at += start,
                     Err(taken) => return Taken::Bytes(at + taken),
                 }
@@ -156,8 +156,17 @@ impl Redis {
             }
             (_, Answers::On) => false,
         };
-        if unanswered {
+        if p.effect == Effect::ReplicaAck {
+            // Only a replica says so, in the stream that it is sent.
+            self.opaque = true;
+            self.recycle(p);
+        } else if unanswered {
             report::emit(Some((&p.shown, seen)), None, None, incomplete, cx);
+            self.recycle(p);
+        } else if self.doubts(p.effect) {
+            // Its reply cannot be told from others.
+            let why = incomplete.or(Some(Incomplete::Gap));
+            report::emit(Some((&p.shown, seen)), None, None, why, cx);
             self.recycle(p);
         } else if self.pending.len() >= cx.limits.pending.max(1) {
             cx.problem(Problem::TooManyPending, u64::try_from(seen.bytes).unwrap_or(0));
@@ -170,6 +179,7 @@ impl Redis {
             }
         } else {
             self.held += p.memory();
+            self.asked = self.server.lost;
             self.pending.push_back(p);
         }
     }

@@ -16,7 +16,7 @@ impl Redis {
         let mut at = 0;
         loop {
             if self.server.lost {
-                match self.resync(Role::Server, &bytes[at..]) {
+                match self.resync_replies(&bytes[at..], cx) {
                     Ok(start) => at += start,
                     Err(taken) => return Taken::Bytes(at + taken),
                 }
@@ -73,6 +73,7 @@ impl Redis {
         match self.front() {
             Effect::ConfigGet => Secrecy::Settings,
             Effect::SecretReply => Secrecy::All,
+            _ if self.pending.is_empty() && self.doubt.as_ref().is_some_and(|d| d.secret) => Secrecy::All,
             // The command was not seen: it may have asked for anything.
             _ if self.unrecorded > 0 || self.pending.is_empty() => Secrecy::Settings,
             _ => Secrecy::No,
@@ -106,10 +107,14 @@ impl Redis {
             }
         }
         let Some(p) = self.pop() else {
+            if let Some(doubt) = &mut self.doubt {
+                doubt.reply();
+            }
             let incomplete = hole.or(Some(Incomplete::NoRequest));
             report::emit(None, None, Some(self.answer(seen)), incomplete, cx);
             return;
         };
+        self.joined = false;
         let ok = self.reply.kind() == Some(Kind::Simple);
         match p.effect {
             Effect::Monitor if ok => self.monitor = true,
