@@ -45,10 +45,6 @@ const JOINED_WRONG: &[(&str, &str)] = &[
     ("redis/pubsub.pcap", "by its looks, what answers a SUBSCRIBE that was not seen is a push"),
     ("redis/resp2.pcap", "a value inside a long reply is taken for a reply"),
     (
-        "mysql/mysql-table-create.pcap",
-        "the middle of a result set is taken for a command, with the roles exchanged",
-    ),
-    (
         "mysql/prepared.pcap",
         "capabilities that were not seen: the answer to a preparation ends without its EOF",
     ),
@@ -57,10 +53,6 @@ const JOINED_WRONG: &[(&str, &str)] = &[
         "values of a type that was not seen, sent in binary, are shown as text where they could be some",
     ),
     ("postgresql/extended.pcap", "whether a ReadyForQuery belongs to an answer whose beginning was not seen"),
-    (
-        "http2/upgrade.pcap",
-        "the 101 of an upgrade is a call, because nothing says that stream 1 will answer it",
-    ),
 ];
 const LOST_WRONG: &[(&str, &str)] = &[
     (
@@ -76,13 +68,11 @@ const LOST_WRONG: &[(&str, &str)] = &[
     ("postgresql/simple.pcap", "as in binary.pcap"),
     ("redis/resp2.pcap", "as when it is joined"),
     ("mysql/mysql.pcap", "a command behind a lost switch of the authentication is part of the handshake"),
-    ("mysql/mysql-table-create.pcap", "as when it is joined"),
     ("mysql/prepared.pcap", "as when it is joined"),
     ("postgresql/extended.pcap", "what follows a lost answer is added to the request"),
     ("postgresql/binary.pcap", "answers to several requests are one, because no request says where it ends"),
     ("postgresql/logins.pcap", "as in binary.pcap"),
     ("postgresql/pgsql-all.pcap", "as in extended.pcap"),
-    ("http2/upgrade.pcap", "as when it is joined"),
 ];
 
 const SPLIT_WRONG: &[(&str, &str)] = &[(

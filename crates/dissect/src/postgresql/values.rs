@@ -19,7 +19,8 @@ const MAX_GROUPS: u16 = 256;
 /// else as UTF-8 or in hexadecimal.
 pub(super) fn write(out: &mut Vec<u8>, oid: u32, format: i16, value: &[u8]) {
     let start = out.len();
-    if format == 0 {
+    // Text has no byte 0: where it seems to, the Bind that asked for another format was not seen.
+    if format == 0 && memchr::memchr(0, value).is_none() {
         out.extend_from_slice(value);
     } else if decode(out, oid, value).is_none() {
         out.truncate(start);
@@ -184,6 +185,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_hexadecimal() {
+        let mut out = Vec::new();
+        write(&mut out, 0, 0, b"\0\0\03");
+        assert_eq!(out, b"\\x00000033");
         assert_eq!(text(23, b"\0\x01"), "\\x0001");
         assert_eq!(text(17, b"\0\xff"), "\\x00ff");
         assert_eq!(text(25, b"\xff"), "\\xff");
