@@ -43,7 +43,6 @@ const JOINED_WRONG: &[(&str, &str)] = &[
     ),
     ("redis/replica.pcap", "what a master sends its replica is taken for replies"),
     ("redis/pubsub.pcap", "by its looks, what answers a SUBSCRIBE that was not seen is a push"),
-    ("redis/resp2.pcap", "a value inside a long reply is taken for a reply"),
     (
         "mysql/prepared.pcap",
         "capabilities that were not seen: the answer to a preparation ends without its EOF",
@@ -60,7 +59,6 @@ const LOST_WRONG: &[(&str, &str)] = &[
         "request and response that were lost between others leave no hole at a joined start",
     ),
     ("redis/pipe.pcap", "as when it is joined"),
-    ("redis/replica.pcap", "as when it is joined"),
     ("redis/pubsub.pcap", "as when it is joined"),
     ("kafka/codecs.pcap", "bytes inside a response fit the table of another that is waited for"),
     ("kafka/transactions.pcap", "as in codecs.pcap"),
