@@ -51,7 +51,7 @@ fields! { after diameter;
 }
 
 /// What a call asked, in a line: the values of these, joined by a space.
-pub(crate) const ASKED: &[FieldId] = &[TLSX_SUMMARY, TLS_INFO];
+pub(crate) const ASKED: &[FieldId] = &[TLSX_SNI, TLS_INFO];
 
 /// How it ended: the first of these that has a value.
 pub(crate) const ENDED: &[FieldId] = &[TLSX_ALERT];
