@@ -6,7 +6,7 @@ fields! { after diameter;
     TLSX "tlsx" Bool Call, flag(Tlsx), "tlsx", "true for TLS handshakes";
     TLSX_SNI "tlsx_sni" Text Of(Tlsx), Repeating, "\"shop.example\"", "server name that the client asks for (SNI)";
     TLSX_ALPN "tlsx_alpn" Text Of(Tlsx), Repeating, "\"h2\"", "application protocol that the server has chosen; with TLS 1.3 seen only with keys";
-    TLSX_ALPN_OFFERED "tlsx_alpn_offered" List Of(Tlsx), Stored, "\"h2\" in tlsx_alpn_offered", "application protocols that the client offers, in its order";
+    TLSX_ALPN_OFFERED "tlsx_alpn_offered" List Of(Tlsx), Stored, "\"h2\" in tlsx_alpn_offered", "application protocols that the client offers, in its order, up to 64";
     TLSX_VERSION "tlsx_version" Int Of(Tlsx), Stored, "772", "number of the version agreed upon: 772 is TLS 1.3, 771 is TLS 1.2";
     TLSX_VERSION_NAME "tlsx_version_name" Text Of(Tlsx), Repeating, "\"TLS 1.3\"", "version agreed upon, from SSL 2.0 to TLS 1.3";
     TLSX_VERSIONS "tlsx_versions" List Of(Tlsx), Stored, "\"TLS 1.0\" in tlsx_versions", "versions that the client offers; the newest alone where it lists none";
