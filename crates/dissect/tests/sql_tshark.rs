@@ -15,7 +15,8 @@ fn calls(name: &str) -> BTreeMap<i64, Vec<serde_json::Value>> {
     let mut all: BTreeMap<i64, Vec<serde_json::Value>> = BTreeMap::new();
     for line in text.lines() {
         let call: serde_json::Value = serde_json::from_str(line).unwrap();
-        if let Some(port) = call["src.port"].as_i64() {
+        // Of a connection that goes on encrypted there is the handshake as well.
+        if let Some(port) = call["src.port"].as_i64().filter(|_| call["protocol"] != "tlsx") {
             all.entry(port).or_default().push(call);
         }
     }
