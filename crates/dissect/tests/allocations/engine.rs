@@ -5,7 +5,7 @@ use remora_dissect::{Limits, Problem, Sink};
 use remora_model::{BatchSet, Call, CallId, CaptureSource, Endpoint, FlowRow, Sides, Timestamp};
 
 use crate::counting::{ALLOCATIONS, Count};
-use crate::messages::{CHUNKED, REQUEST, WITH_LENGTH};
+use crate::messages::{REQUEST, WITH_LENGTH};
 use crate::support::packets::{ACK, SYN, client, server, tcp};
 
 /// Packets of keep-alive connections, each with the pieces of its messages one after the other.

@@ -96,7 +96,7 @@ fn http2_does_not_allocate_once_the_buffers_are_there() {
 #[test]
 fn messages_with_a_schema_are_shown_without_allocations() {
     use wire::{DATA, END_STREAM, Encoder, frame, hello, message, rpc, settings};
-    const SET: &[u8] = include_bytes!("corpus/http2/typed.set");
+    const SET: &[u8] = include_bytes!("../corpus/http2/typed.set");
     // A string, a nested message, packed numbers, a map, a time, an enum, bytes; and out of order.
     const KINDS: &[u8] =
         b"\x72\x02hi\x8a\x01\x03\x0a\x01a\x92\x01\x02\x01\x02\xb2\x01\x08\x0a\x01k\x12\x03\x0a\x01v\
