@@ -164,7 +164,7 @@ fn amqp_agrees_with_tshark() {
             ours.remove(name);
         }
         // The protocol header has the name of the method that answers it.
-        let started = |c: &&Value| c["amqp_method"] == c["amqp_response_method"];
+        let started = |c: &&Value| c["protocol"] == "amqp" && c["amqp_method"] == c["amqp_response_method"];
         if let Some(n) = ours.get_mut("connection.start") {
             *n -= calls.iter().filter(started).count();
         }

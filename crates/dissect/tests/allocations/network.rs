@@ -1,8 +1,8 @@
 //! What hosts say to each other below applications.
 
 use remora_dissect::harness::Harness;
-use remora_dissect::{Ending, Limits, dns, icmp, tls};
-use remora_model::Transport;
+use remora_dissect::{Ending, Limits, Problem, Sink, dns, icmp, tls};
+use remora_model::{Call, FlowRow, Transport};
 
 use crate::counting::{ALLOCATIONS, Count};
 
@@ -41,6 +41,20 @@ fn icmp_does_not_allocate_once_the_buffers_are_there() {
     assert_eq!(flow.sink.0, 330);
 }
 
+/// Counts calls; that nothing can be read is told.
+#[derive(Default)]
+struct Handshakes(u64);
+
+impl Sink for Handshakes {
+    fn call(&mut self, _: &Call<'_>) {
+        self.0 += 1;
+    }
+    fn flow(&mut self, _: &FlowRow<'_>) {}
+    fn problem(&mut self, problem: Problem, _: u64) {
+        assert!(!problem.is_loss(), "{problem:?}");
+    }
+}
+
 /// Behind a handshake without keys nothing is looked at.
 #[test]
 fn tls_does_not_allocate_for_what_it_cannot_read() {
@@ -49,7 +63,7 @@ fn tls_does_not_allocate_for_what_it_cannot_read() {
         let length = rest.len() as u8;
         [&[22, 3, 1, 0, length + 4, kind, 0, 0, length][..], &rest].concat()
     };
-    let mut flow = Harness::with(&tls::ENTRY, Transport::Tcp, Limits::default(), Count::default());
+    let mut flow = Harness::with(&tls::ENTRY, Transport::Tcp, Limits::default(), Handshakes::default());
     flow.client(hello(1, b"\0\0\x02\x13\x01\x01\0"));
     flow.server(hello(2, b"\0\x13\x01\0\0\x06\0\x2b\0\x02\x03\x04"));
     let record = [&b"\x17\x03\x03\x02\0"[..], &[0xa5; 512]].concat();

@@ -175,7 +175,8 @@ fn joined_anywhere_nothing_is_invented() {
     for name in names {
         let bytes = std::fs::read(corpus(name)).unwrap();
         let run = |skip: usize| {
-            let mut engine = Engine::new(Limits::default(), CaptureSource::File, FlowIds::new(1, 1));
+            let limits = Limits { unknown_entries: false, ..Limits::default() };
+            let mut engine = Engine::new(limits, CaptureSource::File, FlowIds::new(1, 1));
             let mut sink = Recorder::default();
             let mut file = CaptureFile::new(&bytes[..]).unwrap();
             let mut at = 0;
