@@ -2,15 +2,12 @@
 //! and what tshark finds in them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "support/conversation.rs"]
-mod conversation;
 mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use conversation::{Said, conversations};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use remora_dissect::engine::{Engine, FlowIds};
@@ -18,6 +15,7 @@ use remora_dissect::harness::{Harness, Recorded, Recorder, Value};
 use remora_dissect::tls::{self, Secrets};
 use remora_dissect::{Ending, Limits, Problem, Role};
 use remora_model::{CaptureSource, FieldId, Transport, field};
+use support::conversation::{Said, conversations};
 use support::run_bytes;
 
 fn directory() -> PathBuf {
@@ -94,8 +92,8 @@ fn whole(talk: &Talk, limits: Limits) -> Harness {
 
 /// What of a call does not depend on how bytes were split. A record counts as seen with its last
 /// byte, so that times are those of the pieces.
-fn essence(call: &Recorded) -> (Option<i64>, Option<i64>, bool, Option<&'static str>, BTreeMap<&str, Value>) {
-    (call.request_pos, call.response_pos, call.failed, call.incomplete, call.fields.clone())
+fn essence(call: &Recorded) -> ([Option<i64>; 2], bool, Option<&'static str>, BTreeMap<&str, Value>) {
+    ([call.request_pos, call.response_pos], call.failed, call.incomplete, call.fields.clone())
 }
 
 fn text(call: &Recorded, id: FieldId) -> String {

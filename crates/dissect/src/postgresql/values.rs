@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_hexadecimal() {
         let mut out = Vec::new();
-        write(&mut out, 0, 0, b"\0\0\03");
+        write(&mut out, 0, 0, b"\0\0\x003");
         assert_eq!(out, b"\\x00000033");
         assert_eq!(text(23, b"\0\x01"), "\\x0001");
         assert_eq!(text(17, b"\0\xff"), "\\x00ff");

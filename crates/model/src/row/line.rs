@@ -95,8 +95,8 @@ fn cut(out: &mut Vec<u8>, from: usize) {
         return;
     }
     // A character is counted by the byte that begins it.
-    let begins = text.iter().enumerate().filter(|(_, b)| **b & 0xc0 != 0x80);
-    if let Some((at, _)) = begins.skip(SUMMARY_CHARS).next() {
+    let mut begins = text.iter().enumerate().filter(|(_, b)| **b & 0xc0 != 0x80);
+    if let Some((at, _)) = begins.nth(SUMMARY_CHARS) {
         out.truncate(from + at);
     }
 }
