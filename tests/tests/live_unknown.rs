@@ -28,7 +28,7 @@ fn an_unknown_protocol_is_one_call_with_its_first_bytes() -> Result<()> {
         Ok(())
     });
     let (mut answering, _) = listener.accept()?;
-    answering.read_exact(&mut [0; 25])?;
+    answering.read_exact(&mut [0; 23])?;
     answering.write_all(b"~~ indeed \xff")?;
     drop(answering);
     ensure!(talk.join().is_ok_and(|result| result.is_ok()), "the client had trouble");
@@ -40,7 +40,7 @@ fn an_unknown_protocol_is_one_call_with_its_first_bytes() -> Result<()> {
     ensure!(row["transport"] == "tcp" && row["tcp_method"] == "exchange", "{row}");
     ensure!(text(row, "tcp_payload") == "\\x01\\x02~ no such protocol ~\\n", "{row}");
     ensure!(text(row, "tcp_response_payload") == "~~ indeed \\xff", "{row}");
-    ensure!(row["request_bytes"] == 25 && row["response_bytes"] == 11, "{row}");
+    ensure!(row["request_bytes"] == 23 && row["response_bytes"] == 11, "{row}");
     ensure!(row["failed"] == false && row["tcp_error_type"].is_null(), "{row}");
     remora.stop()
 }
