@@ -40,7 +40,7 @@ impl Default for AgentConfig {
 
 /// Which traffic is captured and how much of it is kept. An empty list admits everything; with
 /// several lists traffic must be in each of them; what is excluded is left out in any case.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CaptureOptions {
     /// Names of processes (`comm`, the first 15 bytes of the program's name) of which one side of a
     /// connection must have one. Decided when rows are made, since owners are learned from traffic.
@@ -63,22 +63,6 @@ pub struct CaptureOptions {
     pub reading: Limits,
     /// Captures the agent's own traffic as well.
     pub include_own: bool,
-}
-
-impl Default for CaptureOptions {
-    fn default() -> Self {
-        Self {
-            processes: Vec::new(),
-            cgroups: Vec::new(),
-            exclude_cgroups: Vec::new(),
-            ports: Vec::new(),
-            exclude_ports: Vec::new(),
-            cidrs: Vec::new(),
-            exclude_cidrs: Vec::new(),
-            reading: Limits::default(),
-            include_own: false,
-        }
-    }
 }
 
 /// How packets are got from the kernel.

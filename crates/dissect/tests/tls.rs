@@ -90,9 +90,11 @@ fn whole(talk: &Talk, limits: Limits) -> Harness {
     h
 }
 
+type Essence<'a> = ([Option<i64>; 2], bool, Option<&'static str>, BTreeMap<&'a str, Value>);
+
 /// What of a call does not depend on how bytes were split. A record counts as seen with its last
 /// byte, so that times are those of the pieces.
-fn essence(call: &Recorded) -> ([Option<i64>; 2], bool, Option<&'static str>, BTreeMap<&str, Value>) {
+fn essence(call: &Recorded) -> Essence<'_> {
     ([call.request_pos, call.response_pos], call.failed, call.incomplete, call.fields.clone())
 }
 
