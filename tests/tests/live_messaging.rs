@@ -18,7 +18,7 @@ fn every_amqp_message_is_seen() -> Result<()> {
     let _broker = brokers::rabbitmq(None, "127.0.0.1", port)?;
     let tool = |name: &str| {
         let mut command = Command::new(name);
-        command.args(["-u", &format!("amqp://guest:guest@127.0.0.1:{port}/")]);
+        command.args(["-u", &format!("amqp://guest:guest@127.0.0.1:{port}")]);
         command
     };
     // It listens before it lets anybody in.
