@@ -293,7 +293,7 @@ impl Handshake {
         let call = Call {
             failed,
             client_error: self.alert.is_some_and(Alert::blames_client),
-            incomplete,
+            incomplete: incomplete.or(self.asked.is_none().then_some(Incomplete::NoRequest)),
             fields: fields.as_slice(),
             ..cx.exchange(Protocol::Tlsx, self.asked, self.answered)
         };
