@@ -38,6 +38,12 @@ fn calls<'a>(packets: impl IntoIterator<Item = &'a Packet>) -> Vec<Stated> {
 /// and a capture that is not named here must not do the like.
 const JOINED_WRONG: &[(&str, &str)] = &[
     (
+        "http2/typed.pcap",
+        "without the schema that reflection told, the kind of a call is judged by its messages",
+    ),
+    ("postgresql/logins.pcap", "a handshake of TLS that is joined counts what was seen of it"),
+    ("redis/newer.pcap", "by its looks, what answers an SSUBSCRIBE that was not seen is a push"),
+    (
         "redis/pipe.pcap",
         "commands before the first that is recognised are passed over, and their replies given to later ones",
     ),
@@ -54,6 +60,11 @@ const JOINED_WRONG: &[(&str, &str)] = &[
     ("postgresql/extended.pcap", "whether a ReadyForQuery belongs to an answer whose beginning was not seen"),
 ];
 const LOST_WRONG: &[(&str, &str)] = &[
+    (
+        "http2/typed.pcap",
+        "without the schema that reflection told, the kind of a call is judged by its messages",
+    ),
+    ("redis/newer.pcap", "by its looks, what answers an SSUBSCRIBE that was not seen is a push"),
     (
         "redis/redis.pcap",
         "request and response that were lost between others leave no hole at a joined start",
@@ -73,10 +84,13 @@ const LOST_WRONG: &[(&str, &str)] = &[
     ("postgresql/pgsql-all.pcap", "as in extended.pcap"),
 ];
 
-const SPLIT_WRONG: &[(&str, &str)] = &[(
-    "http2/grpc-server-stream.pcap",
-    "behind a hole that the capture has, the first frame is not found when it arrives byte by byte",
-)];
+const SPLIT_WRONG: &[(&str, &str)] = &[
+    ("http/client-ip.pcap", "a head that the snaplen cuts is told as far as it came"),
+    (
+        "http2/grpc-server-stream.pcap",
+        "behind a hole that the capture has, the first frame is not found when it arrives byte by byte",
+    ),
+];
 
 /// Directories of captures in which joining, losses and reordering were not gone through yet. What is
 /// found in them is shown with `REMORA_STRICT`; a directory that holds is to be taken off the list.
@@ -207,7 +221,8 @@ fn repeated_segments_change_nothing() {
 
 #[test]
 fn reordered_segments_give_the_same_calls_at_other_times() {
-    for_each_capture(&[], |packets, random| {
+    let known = [("postgresql/logins.pcap", "a record of TLS counts as seen with its last byte")];
+    for_each_capture(&known, |packets, random| {
         let packets = without_repetitions(&packets);
         let all = calls(&packets);
         for _ in 0..rounds(&packets, 8) {
