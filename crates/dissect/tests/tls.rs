@@ -247,6 +247,30 @@ fn a_lost_record_costs_little() {
     assert!(read >= talk.said.len(), "{read} of {}", talk.said.len());
 }
 
+/// The client is silent after the handshake and closes; what the server then says is over in the end.
+#[test]
+fn one_side_of_the_plaintext_is_enough_to_end() {
+    for talk in talks() {
+        let mut h = flow(talk, Limits::default());
+        // Its hello and the end of its handshake.
+        let mut left = 2;
+        for s in &talk.said {
+            h.at(s.at);
+            if s.role == Role::Server || left > 0 {
+                h.send(s.role, &s.bytes);
+            }
+            if s.role == Role::Client && left > 0 {
+                left -= 1;
+                if left == 0 {
+                    h.end(Role::Client, Ending::Closed);
+                }
+            }
+        }
+        h.end(Role::Server, Ending::Closed);
+        assert!(!h.dissector().is_busy(), "{}", talk.name);
+    }
+}
+
 /// Joined before any packet: what is reported was said.
 #[test]
 fn a_start_in_the_middle_invents_nothing() {

@@ -29,12 +29,16 @@ impl Plain {
             self.refused = true;
             return cx.problem(Problem::Opaque, text.len() as u64);
         }
+        let mut missing = 0;
         let app = self.app.get_or_insert_with(|| {
             let mut app = Box::new(App::new());
             app.set_opener(Role::Client.index());
+            // A side that could never be read is over for what is inside as well.
+            for dir in [0, 1].into_iter().filter(|dir| self.ended[*dir]) {
+                app.end(dir, Ending::Lost, &mut Env::inside(cx, &mut missing));
+            }
             app
         });
-        let mut missing = 0;
         app.data(role.index(), text, when, &mut Env::inside(cx, &mut missing));
     }
 
