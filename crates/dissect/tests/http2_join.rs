@@ -90,9 +90,11 @@ fn text_of(call: &Recorded, id: FieldId) -> String {
     call.text(id)
 }
 
-/// What the engine makes of packets that carry the pieces from the `from`th on.
+/// What the engine makes of packets that carry the pieces from the `from`th on. Where these are too few
+/// to be known, that is not told here.
 fn captured(pieces: &[Piece], from: usize) -> Recorder {
-    let mut engine = Engine::new(Limits::default(), CaptureSource::File, FlowIds::new(1, 1));
+    let limits = Limits { unknown_entries: false, ..Limits::default() };
+    let mut engine = Engine::new(limits, CaptureSource::File, FlowIds::new(1, 1));
     let mut kept = Recorder::default();
     let (mut seq, mut now) = ([101_u32, 501], Timestamp(1_000_000_000_000));
     let mut send = |packet: Vec<u8>, kept: &mut Recorder| {

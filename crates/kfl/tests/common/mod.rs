@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use remora_kfl::{Target, Value};
-use remora_model::field::{self, CATALOGUE};
+use remora_model::field::{self, CATALOGUE, Case};
 use remora_model::{FieldId, FieldType, Protocol, Timestamp};
 
 pub(crate) fn now() -> Timestamp {
@@ -61,7 +61,8 @@ const KEYS: &[&str] = &["x-id", "X-Id", "host", "etag", "a"];
 const NETWORKS: &[&str] = &["10.0.0.0/8", "fd00::/8", "0.0.0.0/0", "10.1.2.3", "::ffff:10.0.0.0/104"];
 const PATTERNS: &[&str] = &["^/api/", "[0-9]+", "a|b", "", "T$", "(?i)get"];
 
-/// Fields whose constants KFL spells as their values are spelled, which CEL does not.
+/// Fields whose constants KFL spells as their values are spelled, which CEL does not; so are those
+/// of a [`Case`].
 const CASELESS: &[FieldId] = &[
     field::PROTOCOL,
     field::TRANSPORT,
@@ -97,7 +98,7 @@ impl<'r> Writer<'r> {
                 Target::Calls => f.in_calls(),
                 Target::Flows => f.in_flows(),
             })
-            .filter(|f| !self.plain_cel || !CASELESS.contains(&f.id))
+            .filter(|f| !self.plain_cel || f.case == Case::Any && !CASELESS.contains(&f.id))
             .map(|f| f.name)
             .collect()
     }
