@@ -59,6 +59,7 @@ pub(crate) fn test(root: &Path, mut args: Args) -> Result<ExitCode> {
     if filter.is_none() && !quick {
         // The links in the documentation are `cargo xtask lint`'s affair: they break nothing.
         report.layer("lint", || step("clippy", lint::clippy(root).run()))?;
+        report.layer("fuzz targets", || step("clippy", lint::fuzz_targets(root).run()))?;
     }
     let binaries = build(root, &mut report, &[])?;
     for binary in binaries.iter().filter(|binary| !binary.is_live()) {
