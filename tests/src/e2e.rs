@@ -4,6 +4,7 @@
 pub mod brokers;
 pub mod mcp;
 pub mod netns;
+pub mod python;
 pub mod remora;
 pub mod servers;
 

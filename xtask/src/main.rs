@@ -13,6 +13,7 @@ mod fuzz;
 mod lint;
 mod packages;
 mod product;
+mod python;
 mod run;
 mod setup;
 mod test;

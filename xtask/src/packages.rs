@@ -68,6 +68,7 @@ impl Manager {
 
 /// Debian packages that start a server as soon as they are installed.
 const BRING_SERVICES: &[&str] = &[
+    "freediameterd",
     "freeradius",
     "memcached",
     "mosquitto",

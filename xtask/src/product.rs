@@ -17,8 +17,13 @@ pub(crate) fn target_dir() -> PathBuf {
         // cargo runs in the repository, the user typed the path elsewhere.
         return std::path::absolute(&dir).unwrap_or(dir);
     }
-    let cache = set("XDG_CACHE_HOME").unwrap_or_else(|| run::home().join(".cache"));
-    cache.join("remora/target")
+    cache_dir().join("target")
+}
+
+/// What all clones share: `remora` in the user's cache directory.
+pub(crate) fn cache_dir() -> PathBuf {
+    let set = std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    set.unwrap_or_else(|| run::home().join(".cache")).join("remora")
 }
 
 /// `cargo` in the repository, with the shared target directory.

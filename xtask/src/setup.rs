@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::args::Args;
 use crate::packages::{Manager, Names};
+use crate::python;
 use crate::run::{Run, which};
 use crate::toolchain;
 
@@ -138,6 +139,11 @@ const TESTS: &[Need] = &[
             apk: "freeradius freeradius-radclient",
         },
     },
+    Need {
+        what: "freeDiameter",
+        programs: &["freeDiameterd"],
+        names: Names { apt: "freediameterd", ..Names::same("freeDiameter") },
+    },
     Need { what: "kcat", programs: &["kcat"], names: Names::same("kcat") },
     Need { what: "websocketd", programs: &["websocketd"], names: Names::same("websocketd") },
     Need { what: "curl", programs: &["curl"], names: Names::same("curl") },
@@ -146,7 +152,7 @@ const TESTS: &[Need] = &[
     Need {
         what: "Python",
         programs: &["python3"],
-        names: Names { pacman: "python", ..Names::same("python3") },
+        names: Names { apt: "python3 python3-venv", pacman: "python", ..Names::same("python3") },
     },
 ];
 
@@ -195,6 +201,7 @@ pub(crate) fn setup(root: &Path, tests: bool) -> Result<()> {
     }
     if tests {
         changed |= install_components()?;
+        changed |= python::install(root)?;
     }
     changed |= toolchain::install(root)?;
     eprintln!("setup: {}", if changed { "done" } else { "everything is here" });
@@ -235,7 +242,9 @@ fn install_components() -> Result<bool> {
 impl Need {
     fn is_met(&self) -> bool {
         let found = self.programs.iter().all(|program| which(program).is_some());
-        found && (!self.programs.contains(&"cc") || c_compiles())
+        found
+            && (!self.programs.contains(&"cc") || c_compiles())
+            && (!self.programs.contains(&"python3") || python::makes_environments())
     }
 }
 

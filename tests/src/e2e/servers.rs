@@ -42,13 +42,14 @@ impl Server {
 
     /// Whether something listens on the port in its namespace, asked without any traffic.
     fn listens(&self) -> Result<bool> {
-        // proc_pid_net(5): the local port in hexadecimal, and state 0A is TCP_LISTEN.
+        // proc_pid_net(5): the local port in hexadecimal, and the state: 0A is TCP_LISTEN, and 07 is what a
+        // socket of UDP without a peer has.
         let port = format!(":{:04X}", self.port);
-        for table in ["tcp", "tcp6"] {
+        for (table, state) in [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")] {
             let sockets = std::fs::read_to_string(format!("/proc/{}/net/{table}", self.child.id()))?;
             let found = sockets.lines().skip(1).any(|line| {
                 let mut words = line.split_whitespace();
-                words.nth(1).is_some_and(|w| w.ends_with(&port)) && words.nth(1) == Some("0A")
+                words.nth(1).is_some_and(|w| w.ends_with(&port)) && words.nth(1) == Some(state)
             });
             if found {
                 return Ok(true);

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::libtest::Libtest;
 use super::report::Outcome;
-use crate::product;
 use crate::run::Run;
+use crate::{product, python};
 
 /// How many lines of a failing binary's output are kept, from its end.
 const KEPT_LINES: usize = 2000;
@@ -115,7 +115,8 @@ impl Binary {
             .dir(&self.dir)
             .env("CARGO_MANIFEST_DIR", &self.dir)
             .env("CARGO_TARGET_DIR", product::target_dir())
-            .env("REMORA_BIN", product::binary());
+            .env("REMORA_BIN", product::binary())
+            .env("REMORA_PYTHON", python::interpreter());
         if std::env::var_os(PROPTEST_SEED).is_none() {
             run = run.env(PROPTEST_SEED, "1");
         }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Clients for record.sh: `ask.py http|http2|socket PORT`."""
+"""Clients for record.sh: `ask.py http|http2|socket PORT`. Prints what it was answered, an object of JSON per line."""
 import asyncio
 import json
 import sys
@@ -8,9 +8,20 @@ import httpx
 from websockets.asyncio.client import connect
 
 
+def write_down(response):
+    try:
+        answers = response.json()
+    except ValueError:
+        answers = None
+    answers = answers if isinstance(answers, list) else [answers]
+    errors = [e["message"] for a in answers if isinstance(a, dict) for e in a.get("errors") or []]
+    print(json.dumps({"status": response.status_code, "errors": errors, "body": response.text}))
+
+
 def ask(kind, port):
     url = f"http://127.0.0.1:{port}/graphql"
-    with httpx.Client(http1=kind == "http", http2=kind == "http2") as client:
+    hooks = {"response": [lambda response: (response.read(), write_down(response))]}
+    with httpx.Client(http1=kind == "http", http2=kind == "http2", event_hooks=hooks) as client:
         get = "query Get($id: Int!) { thing: item(id: $id) { id name } count }"
         client.post(url, json={"query": get, "operationName": "Get", "variables": {"id": 7}})
         client.post(url, json={"query": get, "operationName": "Get", "variables": {"id": -1}})
@@ -38,6 +49,7 @@ async def socket(port):
             ended = set()
             while len(ended) < len(operations):
                 message = json.loads(await ws.recv())
+                print(json.dumps({"protocol": protocol, **message}))
                 if message["type"] in ("complete", "error"):
                     ended.add(message["id"])
 

@@ -1,5 +1,7 @@
-"""Clients for record.sh: `ask.py mcp|plain PORT`."""
+"""Clients for record.sh: `ask.py mcp|plain PORT`. The plain one prints the bodies it was answered with, an object of
+JSON per line."""
 import asyncio
+import json
 import sys
 
 
@@ -23,7 +25,12 @@ async def mcp(port):
 async def plain(port):
     import httpx
 
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async def write_down(response):
+        await response.aread()
+        print(json.dumps({"path": response.url.path, "status": response.status_code, "body": response.text}))
+
+    hooks = {"response": [write_down]}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", event_hooks=hooks) as client:
         call = {"jsonrpc": "2.0", "id": 1, "method": "sum", "params": [1, 2, 3]}
         await client.post("/rpc", json=call)
         await client.post("/rpc", json={**call, "id": "two", "method": "product"})

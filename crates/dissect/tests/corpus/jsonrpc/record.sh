@@ -1,6 +1,6 @@
 #!/bin/bash
 # Records the captures in this directory from real servers and clients, inside a network namespace
-# of its own. Needs root, tcpdump, and a python3 (PYTHON) with mcp, httpx, starlette and uvicorn.
+# of its own. Needs root, tcpdump, and a python3 (PYTHON) with mcp (1.x), httpx, starlette and uvicorn.
 # The times change with each recording, so the expectations have to be written anew:
 #   sudo PYTHON=venv/bin/python ./record.sh && UPDATE_EXPECT=1 cargo test -p remora-dissect --test calls
 set -eu
