@@ -74,7 +74,7 @@ pub fn parse_inside(
     levels: usize,
 ) -> Result<(PacketView<'_>, u32), Problem> {
     let (mut packet, mut len) = network(link, frame, wire_len)?;
-    let mut opened = 0;
+    let start = packet.as_ptr().addr();
     for _ in 0..levels {
         let ip = parse_ip(packet, len)?;
         let inner =
@@ -82,7 +82,6 @@ pub fn parse_inside(
         let Some(inner) = inner else { break };
         match network(inner.link, inner.frame, inner.wire_len) {
             Ok((next, next_len)) if !inner.doubtful || parse_ip(next, next_len).is_ok() => {
-                opened = len.saturating_sub(next_len).saturating_add(opened);
                 (packet, len) = (next, next_len);
             }
             Err(problem) if !inner.doubtful || inner.is_arp() => return Err(problem),
@@ -94,7 +93,9 @@ pub fn parse_inside(
         Some(_) => None,
         None => Some(parse_transport(ip.protocol, ip.payload, ip.payload_len)?),
     };
-    Ok((PacketView { ip, transport }, opened))
+    // Lengths on the wire may be anything the headers claim; where a slice begins is certain.
+    let before = packet.as_ptr().addr().saturating_sub(start);
+    Ok((PacketView { ip, transport }, u32::try_from(before).unwrap_or(u32::MAX)))
 }
 
 /// The two bytes at `at`, in network byte order.

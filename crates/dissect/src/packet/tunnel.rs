@@ -187,6 +187,18 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_that_claims_more_than_it_is_in_does_not_move() {
+        let mut inner = ip(1, 4, &ip(2, 17, &udp(9, b"hello")));
+        let mut around = ip(7, 4, &inner);
+        assert_eq!(read(&around, 4).1, 40);
+        // The one in the middle says that it is longer than the outer one.
+        inner[2] = 0x7f;
+        around.truncate(20);
+        around.extend_from_slice(&inner);
+        assert_eq!(read(&around, 4).1, 40);
+    }
+
+    #[test]
     fn arp_in_a_tunnel_is_no_datagram() {
         let arp = [&[0; 12][..], &[8, 6], &[0; 28]].concat();
         let packet = ip(7, 17, &udp(4_789, &[&[8, 0, 0, 0, 0, 0, 5, 0][..], &arp].concat()));
