@@ -14,6 +14,7 @@ mod flows;
 pub mod redact;
 pub mod render;
 pub mod request;
+mod sql;
 mod stats;
 mod status;
 mod validate;

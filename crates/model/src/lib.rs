@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod row;
 #[cfg(feature = "arrow")]
 pub mod schema;
+pub mod secret;
 pub mod table;
 pub mod time;
 pub mod value;

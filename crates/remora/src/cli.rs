@@ -58,6 +58,8 @@ pub enum Command {
     Flows(FlowsArgs),
     /// Count calls by any fields, with error rates and percentiles
     Stats(StatsArgs),
+    /// Run one read-only SELECT over calls, flows and the calls of each protocol
+    Sql(SqlArgs),
     /// Show what is captured, what is not and why
     Status(StatusArgs),
     /// Explain filters and list fields
@@ -349,6 +351,25 @@ pub struct StatsArgs {
     #[command(flatten)]
     pub window: WindowArgs,
     /// Most groups to print
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub limit: u64,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// One SELECT, or - to read it from standard input. Views: calls, flows, and one named like each
+    /// protocol. Columns: the fields of 'remora kfl fields', with dots as underscores, for example
+    /// 'SELECT dst_name, path, count(*) FROM http WHERE failed GROUP BY dst_name, path'
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+    #[command(flatten)]
+    pub window: WindowArgs,
+    /// Most rows to print
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub limit: u64,
     /// Output format

@@ -32,6 +32,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Call(args) => ask::call(args).await,
         Command::Flows(args) => ask::flows(args).await,
         Command::Stats(args) => ask::stats(args).await,
+        Command::Sql(args) => ask::sql(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Kfl(command) => kfl::run(command),
         Command::McpConfig(args) => mcp_config::run(args),

@@ -57,6 +57,8 @@ pub struct StoreConfig {
     pub metadata_cache: usize,
     /// Rows that one page may have.
     pub max_page_rows: usize,
+    /// Bytes in memory that the rows of one answer to SQL may take.
+    pub max_answer_bytes: usize,
     /// Groups that one statistic may answer with.
     pub max_groups: usize,
     /// Sources whose watermark is remembered; beyond it the one that was silent longest is
@@ -94,6 +96,7 @@ impl StoreConfig {
             query_threads: 0,
             metadata_cache: 64 << 20,
             max_page_rows: 10_000,
+            max_answer_bytes: 16 << 20,
             max_groups: 10_000,
             max_sources: 10_000,
             tail_batches: 1_024,

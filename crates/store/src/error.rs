@@ -88,6 +88,14 @@ pub enum Error {
         /// Why, and what to use instead.
         reason: &'static str,
     },
+    /// A statement of SQL that cannot be run.
+    #[error("{problem}; {advice}")]
+    Sql {
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        advice: String,
+    },
     /// No call has this id.
     #[error("no call has the id {0}")]
     NoSuchCall(i64),
@@ -127,6 +135,7 @@ impl Error {
                 | Self::BadCursor(_)
                 | Self::UnknownField { .. }
                 | Self::UnsupportedField { .. }
+                | Self::Sql { .. }
                 | Self::NoSuchCall(_)
                 | Self::Deleted { .. }
         )

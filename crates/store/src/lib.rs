@@ -28,7 +28,8 @@ pub use error::Error;
 pub use metrics::{Condition, StoreMetrics};
 pub use query::{
     BatchFilter, CallsQuery, CaptureInterval, Cost, Coverage, CoverageTotal, Cursor, Estimate, FieldValue,
-    FlowsQuery, Order, Page, Rank, Stats, StatsQuery, Tail, TailBatch, filter_batch,
+    FlowsQuery, MAX_SQL_TEXT, Order, Page, Rank, SqlBound, SqlQuery, SqlRows, SqlView, Stats, StatsQuery,
+    Tail, TailBatch, filter_batch, sql_views,
 };
 pub use source::{Appended, SourceId, Watermarks};
 pub use store::{Boundary, Store};

@@ -17,7 +17,7 @@ use crate::segment::Span;
 use crate::shared::Shared;
 use crate::{
     Appended, CallsQuery, Condition, Coverage, Error, Estimate, FieldValue, FlowsQuery, Page, Result,
-    SourceId, Stats, StatsQuery, StoreConfig, StoreMetrics, Tail, Watermarks,
+    SourceId, SqlQuery, SqlRows, Stats, StatsQuery, StoreConfig, StoreMetrics, Tail, Watermarks,
 };
 use crate::{merge, seal};
 
@@ -253,6 +253,15 @@ impl Store {
     pub async fn stats(&self, query: &StatsQuery) -> Result<Stats> {
         let query = query.clone();
         self.inner.engine.run(move |session| query::stats::stats(session, query)).await
+    }
+
+    /// Rows by a read-only statement of SQL over the views that [`sql_views`](crate::sql_views) tells.
+    ///
+    /// # Errors
+    /// [`Error::Sql`] and those of every query.
+    pub async fn sql(&self, query: &SqlQuery) -> Result<SqlRows> {
+        let query = query.clone();
+        self.inner.engine.run(move |session| query::sql::sql(session, query)).await
     }
 
     /// What was and was not captured in the window.

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::App;
 use super::openapi;
 use crate::query::request::{
-    CallIdArgument, CallRequest, CallsRequest, FieldsRequest, FlowsRequest, StatsRequest, StatusRequest,
-    ValidateRequest,
+    CallIdArgument, CallRequest, CallsRequest, FieldsRequest, FlowsRequest, SqlRequest, StatsRequest,
+    StatusRequest, ValidateRequest,
 };
 use crate::query::{Answer, QueryError};
 
@@ -23,6 +23,7 @@ pub(super) fn router() -> Router<App> {
         .route("/calls/{id}", get(call))
         .route("/stats", get(stats))
         .route("/flows", get(flows))
+        .route("/sql", get(sql))
         .route("/status", get(status))
         .route("/validate", get(validate))
         .route("/fields", get(fields))
@@ -85,6 +86,10 @@ async fn stats(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
 
 async fn flows(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
     Ok(rows(&app.query.flows(&parse::<FlowsRequest>(q)?).await?))
+}
+
+async fn sql(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
+    Ok(rows(&app.query.sql(&parse::<SqlRequest>(q)?).await?))
 }
 
 async fn status(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::schema;
 use crate::query::render::{self, Format};
 use crate::query::request::{
-    CallRequest, CallsRequest, FieldsRequest, FlowsRequest, StatsRequest, StatusRequest, ValidateRequest,
+    CallRequest, CallsRequest, FieldsRequest, FlowsRequest, SqlRequest, StatsRequest, StatusRequest,
+    ValidateRequest,
 };
 use crate::query::{Answer, Query, QueryError};
 
@@ -46,6 +47,7 @@ pub(super) enum Kind {
     Call,
     Stats,
     Flows,
+    Sql,
     Status,
     Validate,
     Fields,
@@ -101,6 +103,18 @@ const ENTRIES: &[Entry] = &[
         output: rows_schema,
     },
     Entry {
+        kind: Kind::Sql,
+        name: "query_sql",
+        title: "Query with SQL",
+        description: "One read-only SELECT over the views calls, flows and one for each protocol (http, dns, mysql, …), for what \
+                      the other tools cannot ask: joins, window functions, sessions. Columns are the fields of list_fields with \
+                      dots as underscores (src_ip, request_headers['host'], request_body); times and latencies as there. \
+                      The views hold only the window (since, until). For example SELECT dst_name, count(*) AS n, \
+                      approx_percentile_cont(elapsed_time, 0.99) FROM http WHERE failed GROUP BY dst_name ORDER BY n DESC.",
+        input: schema::of::<SqlRequest>,
+        output: rows_schema,
+    },
+    Entry {
         kind: Kind::Status,
         name: "get_status",
         title: "Capture status",
@@ -139,7 +153,10 @@ pub(super) fn list() -> Vec<Tool> {
                 .read_only(true)
                 .destructive(false)
                 .idempotent(true)
-                .open_world(matches!(e.kind, Kind::Calls | Kind::Call | Kind::Flows | Kind::Stats));
+                .open_world(matches!(
+                    e.kind,
+                    Kind::Calls | Kind::Call | Kind::Flows | Kind::Stats | Kind::Sql
+                ));
             Tool::new(e.name, e.description, Arc::new((e.input)()))
                 .with_title(e.title)
                 .with_raw_output_schema(Arc::new((e.output)()))
@@ -191,6 +208,10 @@ pub(super) async fn call(kind: Kind, arguments: JsonObject, query: &Query) -> Re
                 async move { query.flows(&request).await }
             };
             page(request.limit, format, fetch).await
+        }
+        Kind::Sql => {
+            let request: SqlRequest = parse(arguments)?;
+            Ok(output(query.sql(&request).await?, request.format.unwrap_or_default()))
         }
         Kind::Status => {
             let status = query.status(&parse::<StatusRequest>(arguments)?).await?;
@@ -283,7 +304,7 @@ fn parse<T: DeserializeOwned + JsonSchema>(arguments: JsonObject) -> Result<T, F
         Some(Value::Object(p)) => p.keys().map(String::as_str).collect(),
         _ => Vec::new(),
     };
-    const ALIASES: &[&str] = &["kfl", "by", "max_payload_size"];
+    const ALIASES: &[&str] = &["kfl", "by", "max_payload_size", "sql"];
     let unknown = arguments.keys().find(|k| !known.contains(&k.as_str()) && !ALIASES.contains(&k.as_str()));
     if let Some(key) = unknown {
         let near = nearest(key, &known).map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();

@@ -136,6 +136,24 @@ pub struct FlowsRequest {
     pub format: Option<Format>,
 }
 
+/// Asks in SQL.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqlRequest {
+    /// One SELECT over the views calls, flows, or one named like a protocol (http, dns, mysql, …).
+    #[serde(alias = "sql")]
+    pub query: String,
+    /// Start of the window that the views hold: an age (`15m`, `2h`, `7d`), an RFC 3339 time, or `all`.
+    /// Default 15m.
+    pub since: Option<String>,
+    /// End of the window, in the same forms. Default: now.
+    pub until: Option<String>,
+    /// Rows shown, 1 to 1000. Default 50.
+    pub limit: Option<u32>,
+    /// `tsv` (default), `json` or `markdown`.
+    pub format: Option<Format>,
+}
+
 /// Asks what is and was captured.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

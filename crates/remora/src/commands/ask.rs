@@ -1,13 +1,13 @@
 //! Questions to a hub: calls, flows and statistics.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
 use remora_kfl::Target;
 use remora_model::{FieldId, Timestamp};
 use serde_json::Value;
 
 use super::Usage;
-use crate::cli::{CallArgs, CallsArgs, Connection, FlowsArgs, Format, StatsArgs, WindowArgs};
+use crate::cli::{CallArgs, CallsArgs, Connection, FlowsArgs, Format, SqlArgs, StatsArgs, WindowArgs};
 use crate::client::Client;
 use crate::output::{self, Row, Stream};
 
@@ -197,6 +197,26 @@ pub async fn stats(args: StatsArgs) -> Result<()> {
         ("limit", args.limit.clamp(1, PAGE).to_string()),
     ];
     let mut answer = client.get("/api/v1/stats", &parameters).await?;
+    let rows = take_rows(&mut answer);
+    output::rows(&rows, &texts(&answer, "columns"), args.output)?;
+    remarks(&answer, rows.is_empty(), false);
+    Ok(())
+}
+
+pub async fn sql(args: SqlArgs) -> Result<()> {
+    let query = match args.query.as_str() {
+        "-" => std::io::read_to_string(std::io::stdin())
+            .context("cannot read the statement from standard input")?,
+        text => text.to_owned(),
+    };
+    let client = Client::new(&args.connection)?;
+    let parameters = [
+        ("query", query),
+        ("since", args.window.since.clone()),
+        ("until", args.window.until.clone().unwrap_or_default()),
+        ("limit", args.limit.clamp(1, PAGE).to_string()),
+    ];
+    let mut answer = client.get("/api/v1/sql", &parameters).await?;
     let rows = take_rows(&mut answer);
     output::rows(&rows, &texts(&answer, "columns"), args.output)?;
     remarks(&answer, rows.is_empty(), false);

@@ -5,6 +5,7 @@
 
 mod collection;
 mod derive;
+mod mask;
 mod text;
 
 use std::collections::BTreeSet;
@@ -71,6 +72,10 @@ pub(crate) enum Op {
     Distinct,
     /// (int) -> bool
     IdIn(Ids),
+    /// (headers) -> headers, credentials masked
+    MaskHeaders,
+    /// (cookies) -> cookies, all values masked
+    MaskCookies,
 }
 
 /// A set of ids. A list of thousands of literals would take the planner longer than the rows.
@@ -128,7 +133,11 @@ impl Op {
                 DataType::Utf8
             }
             Self::TextSize | Self::ParseInt | Self::Div | Self::Rem | Self::CollectionSize => DataType::Int64,
-            Self::QueryString | Self::RequestCookies | Self::ResponseCookies => derive::map_type(),
+            Self::QueryString
+            | Self::RequestCookies
+            | Self::ResponseCookies
+            | Self::MaskHeaders
+            | Self::MaskCookies => derive::map_type(),
             Self::Distinct => DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))),
         }
     }
@@ -156,6 +165,8 @@ impl Op {
             Self::RequestCookies => derive::request_cookies(arg),
             Self::ResponseCookies => derive::response_cookies(arg),
             Self::IdIn(ids) => text::is_in(arg, &ids.0),
+            Self::MaskHeaders => mask::headers(arg),
+            Self::MaskCookies => mask::cookies(arg),
             _ => Err(wrong_arguments(self)),
         }
     }

@@ -4,6 +4,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::catalog::{
+    CatalogProvider as _, CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider,
+};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::execution::SessionStateBuilder;
@@ -26,6 +30,10 @@ use crate::{Error, Result};
 
 /// Name under which DataFusion finds the segments.
 const URL: &str = "remora://segments/";
+
+/// Stack of a thread on which queries are planned, in bytes. Planning recurses over expressions, whose
+/// length and depth are bounded for filters and for SQL; memory is taken only as far as it is used.
+const STACK: usize = 32 << 20;
 
 pub(crate) struct Engine {
     runtime: Option<Runtime>,
@@ -54,6 +62,30 @@ impl Session {
         Cost { elapsed: self.started.elapsed(), ..self.scanned.cost() }
     }
 
+    /// The same with tables that no other query sees, and with its functions changed.
+    pub(crate) fn with_own_names(
+        mut self,
+        functions: impl FnOnce(&mut SessionState) -> std::result::Result<(), DataFusionError>,
+    ) -> Result<Self> {
+        let state = self.context.state();
+        let names = &state.config_options().catalog;
+        let schemas = MemoryCatalogProvider::new();
+        // What is new and empty takes any name.
+        _ = schemas.register_schema(&names.default_schema, Arc::new(MemorySchemaProvider::new()));
+        let catalogs = MemoryCatalogProviderList::new();
+        catalogs.register_catalog(names.default_catalog.clone(), Arc::new(schemas));
+        // These two name a view's columns twice when they move a map's lookup below it (DataFusion 55).
+        let moves = ["extract_leaf_expressions", "push_down_leaf_projections"];
+        let rules = state.optimizers().iter().filter(|rule| !moves.contains(&rule.name())).cloned().collect();
+        let mut state = SessionStateBuilder::new_from_existing(state)
+            .with_catalog_list(Arc::new(catalogs))
+            .with_optimizer_rules(rules)
+            .build();
+        functions(&mut state).map_err(|e| self.error(&e))?;
+        self.context = SessionContext::new_with_state(state);
+        Ok(self)
+    }
+
     /// An error of DataFusion in our terms.
     pub(crate) fn error(&self, e: &DataFusionError) -> Error {
         match e.find_root() {
@@ -77,6 +109,7 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("remora-query")
+            .thread_stack_size(STACK)
             .enable_time()
             .build()
             .map_err(|source| Error::Io { action: "start threads for", path: config.dir.clone(), source })?;

@@ -6,6 +6,7 @@ pub(crate) mod engine;
 pub(crate) mod flows;
 pub(crate) mod page;
 mod scan;
+pub(crate) mod sql;
 pub(crate) mod stats;
 mod tail;
 pub(crate) mod values;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use cursor::Cursor;
 pub(crate) use scan::parts;
+pub use sql::{MAX_TEXT as MAX_SQL_TEXT, SqlBound, SqlQuery, SqlRows, SqlView, sql_views};
 pub use tail::{BatchFilter, Tail, TailBatch, filter_batch};
 
 /// Which rows come first.
