@@ -13,11 +13,12 @@ use remora_tests::e2e::servers::Server;
 use remora_tests::e2e::{PATIENCE, objects, output, skipped, text, wait_for};
 use serde_json::{Value, json};
 
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 8] = [
     "list_api_calls",
     "get_api_call",
     "get_api_stats",
     "list_l4_flows",
+    "query_sql",
     "get_status",
     "validate_filter",
     "list_fields",
@@ -89,6 +90,12 @@ fn the_command_line_answers() -> Result<()> {
     ensure!(stats.len() == 2 && stats.iter().all(|r| r["count"] == 1), "{stats:?}");
     let failed = stats.iter().find(|r| r["status_code"] == 500).context("no group of 500")?;
     ensure!(failed["error_rate"].as_f64() == Some(1.0), "{failed}");
+
+    let asked = format!("SELECT path, status_code FROM http WHERE dst.port = {} ORDER BY path", server.port);
+    let tsv = good(&remora, &["sql", &asked, "-o", "tsv"])?;
+    ensure!(tsv == "path\tstatus_code\n/broken/seen\t500\n/file/small/seen\t200\n", "{tsv}");
+    let wrong = bad(&remora, &["sql", "SELECT pth FROM http"], 1)?;
+    ensure!(wrong.contains("did you mean path?"), "{wrong}");
 
     let flows = wait_for("flows with bytes both ways", || {
         let kfl = format!("tcp && dst.port == {}", server.port);
