@@ -6,11 +6,13 @@
 
 pub mod answer;
 mod calls;
+mod compare;
 pub mod coverage;
 mod empty;
 pub mod error;
 mod fields;
 mod flows;
+mod map;
 pub mod redact;
 pub mod render;
 pub mod request;

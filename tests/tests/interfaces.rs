@@ -13,10 +13,12 @@ use remora_tests::e2e::servers::Server;
 use remora_tests::e2e::{PATIENCE, objects, output, skipped, text, wait_for};
 use serde_json::{Value, json};
 
-const TOOLS: [&str; 8] = [
+const TOOLS: [&str; 10] = [
     "list_api_calls",
     "get_api_call",
     "get_api_stats",
+    "get_service_map",
+    "compare_windows",
     "list_l4_flows",
     "query_sql",
     "get_status",
@@ -96,6 +98,12 @@ fn the_command_line_answers() -> Result<()> {
     ensure!(tsv == "path\tstatus_code\n/broken/seen\t500\n/file/small/seen\t200\n", "{tsv}");
     let wrong = bad(&remora, &["sql", "SELECT pth FROM http"], 1)?;
     ensure!(wrong.contains("did you mean path?"), "{wrong}");
+
+    let map = objects(&good(&remora, &["map", &kfl, "-o", "ndjson"])?)?;
+    ensure!(map.len() == 1 && map[0]["src.name"] == "curl" && map[0]["count"] == 2, "{map:?}");
+    ensure!(map[0]["failed"] == 1 && map[0]["protocol"] == "http", "{map:?}");
+    let compared = remora.cli(&["compare", &kfl, "--since", "10m"])?;
+    ensure!(err(&compared).contains("the baseline has no calls"), "{}", err(&compared));
 
     let flows = wait_for("flows with bytes both ways", || {
         let kfl = format!("tcp && dst.port == {}", server.port);

@@ -32,6 +32,8 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Call(args) => ask::call(args).await,
         Command::Flows(args) => ask::flows(args).await,
         Command::Stats(args) => ask::stats(args).await,
+        Command::Map(args) => ask::map(args).await,
+        Command::Compare(args) => ask::compare(args).await,
         Command::Sql(args) => ask::sql(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Kfl(command) => kfl::run(command),

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::App;
 use super::openapi;
 use crate::query::request::{
-    CallIdArgument, CallRequest, CallsRequest, FieldsRequest, FlowsRequest, SqlRequest, StatsRequest,
-    StatusRequest, ValidateRequest,
+    CallIdArgument, CallRequest, CallsRequest, CompareRequest, FieldsRequest, FlowsRequest, MapRequest,
+    SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
 };
 use crate::query::{Answer, QueryError};
 
@@ -23,6 +23,8 @@ pub(super) fn router() -> Router<App> {
         .route("/calls/{id}", get(call))
         .route("/stats", get(stats))
         .route("/flows", get(flows))
+        .route("/map", get(service_map))
+        .route("/compare", get(compare))
         .route("/sql", get(sql))
         .route("/status", get(status))
         .route("/validate", get(validate))
@@ -86,6 +88,14 @@ async fn stats(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
 
 async fn flows(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
     Ok(rows(&app.query.flows(&parse::<FlowsRequest>(q)?).await?))
+}
+
+async fn service_map(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
+    Ok(rows(&app.query.service_map(&parse::<MapRequest>(q)?).await?))
+}
+
+async fn compare(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
+    Ok(rows(&app.query.compare(&parse::<CompareRequest>(q)?).await?))
 }
 
 async fn sql(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {

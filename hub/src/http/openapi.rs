@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::mcp::portable_schema;
 use crate::query::request::{
-    CallRequest, CallsRequest, FieldsRequest, FlowsRequest, SqlRequest, StatsRequest, StatusRequest,
-    ValidateRequest,
+    CallRequest, CallsRequest, CompareRequest, FieldsRequest, FlowsRequest, MapRequest, SqlRequest,
+    StatsRequest, StatusRequest, ValidateRequest,
 };
 
 /// OpenAPI 3.1.
@@ -33,6 +33,8 @@ pub(super) fn document() -> Value {
     add("/api/v1/calls/{id}", "one call whole", call);
     add("/api/v1/stats", "counts and percentiles", parameters::<StatsRequest>());
     add("/api/v1/flows", "a page of flows", parameters::<FlowsRequest>());
+    add("/api/v1/map", "who calls whom", parameters::<MapRequest>());
+    add("/api/v1/compare", "what changed between two windows", parameters::<CompareRequest>());
     add("/api/v1/sql", "rows by read-only SQL", parameters::<SqlRequest>());
     add("/api/v1/status", "what is captured, lost and held", parameters::<StatusRequest>());
     add("/api/v1/validate", "checks a filter", parameters::<ValidateRequest>());

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::schema;
 use crate::query::render::{self, Format};
 use crate::query::request::{
-    CallRequest, CallsRequest, FieldsRequest, FlowsRequest, SqlRequest, StatsRequest, StatusRequest,
-    ValidateRequest,
+    CallRequest, CallsRequest, CompareRequest, FieldsRequest, FlowsRequest, MapRequest, SqlRequest,
+    StatsRequest, StatusRequest, ValidateRequest,
 };
 use crate::query::{Answer, Query, QueryError};
 
@@ -46,6 +46,8 @@ pub(super) enum Kind {
     Calls,
     Call,
     Stats,
+    Map,
+    Compare,
     Flows,
     Sql,
     Status,
@@ -91,6 +93,25 @@ const ENTRIES: &[Entry] = &[
                       in microseconds: elapsed_p50, elapsed_p90, elapsed_p95, elapsed_p99, elapsed_min and elapsed_max. For \
                       example group_by [\"dst.name\", \"path\"] with order_by \"elapsed_p99\" finds slow endpoints; bucket \"1m\" gives a time series.",
         input: schema::of::<StatsRequest>,
+        output: rows_schema,
+    },
+    Entry {
+        kind: Kind::Map,
+        name: "get_service_map",
+        title: "Service map",
+        description: "Who calls whom by which protocol, the busiest edges first: count, rate (calls per second), failed, \
+                      error_rate, bytes, and latency in microseconds.",
+        input: schema::of::<MapRequest>,
+        output: rows_schema,
+    },
+    Entry {
+        kind: Kind::Compare,
+        name: "compare_windows",
+        title: "Compare two windows",
+        description: "What changed in a window against the time before it (or another baseline): endpoints that are new or \
+                      gone, error rates, 95th percentiles of latency and call rates that moved more than chance explains, \
+                      the most telling first. Ask this for \"what is different since the deployment\".",
+        input: schema::of::<CompareRequest>,
         output: rows_schema,
     },
     Entry {
@@ -153,10 +174,7 @@ pub(super) fn list() -> Vec<Tool> {
                 .read_only(true)
                 .destructive(false)
                 .idempotent(true)
-                .open_world(matches!(
-                    e.kind,
-                    Kind::Calls | Kind::Call | Kind::Flows | Kind::Stats | Kind::Sql
-                ));
+                .open_world(!matches!(e.kind, Kind::Status | Kind::Validate | Kind::Fields));
             Tool::new(e.name, e.description, Arc::new((e.input)()))
                 .with_title(e.title)
                 .with_raw_output_schema(Arc::new((e.output)()))
@@ -199,6 +217,14 @@ pub(super) async fn call(kind: Kind, arguments: JsonObject, query: &Query) -> Re
         Kind::Stats => {
             let request: StatsRequest = parse(arguments)?;
             Ok(output(query.stats(&request).await?, request.format.unwrap_or_default()))
+        }
+        Kind::Map => {
+            let request: MapRequest = parse(arguments)?;
+            Ok(output(query.service_map(&request).await?, request.format.unwrap_or_default()))
+        }
+        Kind::Compare => {
+            let request: CompareRequest = parse(arguments)?;
+            Ok(output(query.compare(&request).await?, request.format.unwrap_or_default()))
         }
         Kind::Flows => {
             let request: FlowsRequest = parse(arguments)?;

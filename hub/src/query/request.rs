@@ -136,6 +136,47 @@ pub struct FlowsRequest {
     pub format: Option<Format>,
 }
 
+/// Asks who calls whom.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MapRequest {
+    /// KFL filter. Empty: every call.
+    #[serde(alias = "kfl")]
+    pub filter: Option<String>,
+    /// Start of the window: an age (`15m`, `2h`, `7d`), an RFC 3339 time, or `all`. Default 15m.
+    pub since: Option<String>,
+    /// End of the window, in the same forms. Default: now.
+    pub until: Option<String>,
+    /// Edges shown, 1 to 1000. Default 50.
+    pub limit: Option<u32>,
+    /// `tsv` (default), `json` or `markdown`.
+    pub format: Option<Format>,
+}
+
+/// Asks what changed between two windows.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompareRequest {
+    /// KFL filter. Empty: every call.
+    #[serde(alias = "kfl")]
+    pub filter: Option<String>,
+    /// Start of the window: an age (`15m`, `2h`), an RFC 3339 time. Default 15m.
+    pub since: Option<String>,
+    /// End of the window, in the same forms. Default: now.
+    pub until: Option<String>,
+    /// Start of the window to compare with. Default: as long before the window as that is long.
+    pub baseline_since: Option<String>,
+    /// Its end. Default: the start of the window.
+    pub baseline_until: Option<String>,
+    /// What is compared. Default: protocol, dst.name, method, path.
+    #[serde(alias = "by")]
+    pub group_by: Option<Vec<String>>,
+    /// Changes shown, 1 to 1000. Default 50.
+    pub limit: Option<u32>,
+    /// `tsv` (default), `json` or `markdown`.
+    pub format: Option<Format>,
+}
+
 /// Asks in SQL.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

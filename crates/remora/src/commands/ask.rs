@@ -7,7 +7,9 @@ use remora_model::{FieldId, Timestamp};
 use serde_json::Value;
 
 use super::Usage;
-use crate::cli::{CallArgs, CallsArgs, Connection, FlowsArgs, Format, SqlArgs, StatsArgs, WindowArgs};
+use crate::cli::{
+    CallArgs, CallsArgs, CompareArgs, Connection, FlowsArgs, Format, MapArgs, SqlArgs, StatsArgs, WindowArgs,
+};
 use crate::client::Client;
 use crate::output::{self, Row, Stream};
 
@@ -186,7 +188,6 @@ pub async fn call(args: CallArgs) -> Result<()> {
 pub async fn stats(args: StatsArgs) -> Result<()> {
     check_filter(&args.kfl, Target::Calls)?;
     check_fields(&args.by)?;
-    let client = Client::new(&args.connection)?;
     let parameters = [
         ("filter", args.kfl.clone()),
         ("since", args.window.since.clone()),
@@ -196,11 +197,33 @@ pub async fn stats(args: StatsArgs) -> Result<()> {
         ("order_by", args.order_by.clone().unwrap_or_default()),
         ("limit", args.limit.clamp(1, PAGE).to_string()),
     ];
-    let mut answer = client.get("/api/v1/stats", &parameters).await?;
-    let rows = take_rows(&mut answer);
-    output::rows(&rows, &texts(&answer, "columns"), args.output)?;
-    remarks(&answer, rows.is_empty(), false);
-    Ok(())
+    table("/api/v1/stats", &args.connection, &parameters, args.output).await
+}
+
+pub async fn map(args: MapArgs) -> Result<()> {
+    check_filter(&args.kfl, Target::Calls)?;
+    let parameters = [
+        ("filter", args.kfl.clone()),
+        ("since", args.window.since.clone()),
+        ("until", args.window.until.clone().unwrap_or_default()),
+        ("limit", args.limit.clamp(1, PAGE).to_string()),
+    ];
+    table("/api/v1/map", &args.connection, &parameters, args.output).await
+}
+
+pub async fn compare(args: CompareArgs) -> Result<()> {
+    check_filter(&args.kfl, Target::Calls)?;
+    check_fields(&args.by)?;
+    let parameters = [
+        ("filter", args.kfl.clone()),
+        ("since", args.window.since.clone()),
+        ("until", args.window.until.clone().unwrap_or_default()),
+        ("baseline_since", args.baseline_since.clone().unwrap_or_default()),
+        ("baseline_until", args.baseline_until.clone().unwrap_or_default()),
+        ("group_by", args.by.join(",")),
+        ("limit", args.limit.clamp(1, PAGE).to_string()),
+    ];
+    table("/api/v1/compare", &args.connection, &parameters, args.output).await
 }
 
 pub async fn sql(args: SqlArgs) -> Result<()> {
@@ -209,16 +232,26 @@ pub async fn sql(args: SqlArgs) -> Result<()> {
             .context("cannot read the statement from standard input")?,
         text => text.to_owned(),
     };
-    let client = Client::new(&args.connection)?;
     let parameters = [
         ("query", query),
         ("since", args.window.since.clone()),
         ("until", args.window.until.clone().unwrap_or_default()),
         ("limit", args.limit.clamp(1, PAGE).to_string()),
     ];
-    let mut answer = client.get("/api/v1/sql", &parameters).await?;
+    table("/api/v1/sql", &args.connection, &parameters, args.output).await
+}
+
+/// Prints the rows of an answer that has no pages.
+async fn table(
+    path: &str,
+    connection: &Connection,
+    parameters: &[(&str, String)],
+    format: Format,
+) -> Result<()> {
+    let client = Client::new(connection)?;
+    let mut answer = client.get(path, parameters).await?;
     let rows = take_rows(&mut answer);
-    output::rows(&rows, &texts(&answer, "columns"), args.output)?;
+    output::rows(&rows, &texts(&answer, "columns"), format)?;
     remarks(&answer, rows.is_empty(), false);
     Ok(())
 }
