@@ -83,7 +83,7 @@ impl Mqtt {
         let whole = self.from_start && !self.gapped;
         let fits = |q: &Packet| fits(q) && (whole || q.unseen || q.seen.first <= p.seen.first);
         let Some(i) = self.find(role.other(), p.id, fits) else { return self.orphan(role, p, cx) };
-        if self.queue.get_mut(i).is_some_and(|q| q.doubtful && q.followed) {
+        if self.queue.get_mut(i).is_some_and(|q| q.doubtful && q.followed && q.answer.is_none()) {
             // Both its acknowledgement and what this one is for may be missing.
             self.give_up(i, Incomplete::Gap, cx);
             if p.kind != Type::Pubcomp {
