@@ -70,6 +70,8 @@ const LOST_WRONG: &[(&str, &str)] = &[
     ),
     ("nats/errors.pcap", "a CONNECT whose refusal is missing counts as accepted"),
     ("nats/jetstream.pcap", "as in core.pcap"),
+    ("nats/nats-nrpc1.pcap", "as in core.pcap"),
+    ("amqp/amqp-error.pcap", "as in errors.pcap"),
     ("smtp/mails.pcap", "the end of a message that is missing is taken from what follows"),
     ("smtp/session.pcap", "as in mails.pcap"),
     ("tlsx/quic.pcap", "an acknowledgement in front of the server's hello counts as part of it"),

@@ -55,7 +55,12 @@ pub(super) fn emit(
     let op = match (first, answer) {
         (Some(asked), _) => Some(asked.op),
         // Nothing else is answered so.
-        (None, Some(a)) => Some(Op::Ping).filter(|_| a.op == Op::Pong),
+        (None, Some(a)) => match a.op {
+            Op::Pong => Some(Op::Ping),
+            // It need not answer anything.
+            Op::Err => Some(Op::Err),
+            _ => None,
+        },
         (None, None) => None,
     };
     // An error need not answer anything.

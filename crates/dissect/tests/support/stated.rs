@@ -125,6 +125,17 @@ impl Stated {
         })
     }
 
+    /// True for a message that needs no answer, where a receipt for it was not known as one: whether
+    /// messages get any is agreed on at the beginning.
+    fn misses_a_receipt(&self, whole: &Self) -> bool {
+        let said = |name: &str, text: &[u8]| whole.fields.get(name) == Some(&Value::Text(text.to_vec()));
+        let receipt = said("amqp_response_method", b"basic.ack")
+            || said("amqp_response_method", b"basic.nack")
+            || said("nats_response_operation", b"+OK")
+            || said("nats_response_operation", b"-ERR");
+        receipt && self.lengths[1].is_none()
+    }
+
     /// In a line that people can read.
     fn line(&self) -> String {
         let mut out = format!(
@@ -148,7 +159,7 @@ impl Stated {
 
     /// What it says otherwise than `whole`, which has seen everything.
     pub fn contradicts(&self, whole: &Self) -> Option<String> {
-        let partial = self.incomplete.is_some() || self.guesses();
+        let partial = self.incomplete.is_some() || self.guesses() || self.misses_a_receipt(whole);
         if self.protocol != whole.protocol && !(partial && self.protocol == Protocol::Http) {
             return Some(format!("it is {}", self.protocol.name()));
         }
@@ -260,8 +271,12 @@ const LINES: &[&str] = &["ldap_response_body"];
 /// Fields that tell of the request where that was seen and else of the response, or of both, and
 /// what stands in for a command that was not seen.
 const OF_EITHER: &[&str] = &["http_version", "content_type", "dns_flags", "icmp_code"];
-const STAND_INS: &[(&str, &[u8])] =
-    &[("amqp_method", b"protocol-header"), ("mysql_command", b"ERROR"), ("postgresql_command", b"ERROR")];
+const STAND_INS: &[(&str, &[u8])] = &[
+    ("amqp_method", b"protocol-header"),
+    ("nats_operation", b"-ERR"),
+    ("mysql_command", b"ERROR"),
+    ("postgresql_command", b"ERROR"),
+];
 
 /// What was said once and is remembered for the calls that follow: it is as old as the newest
 /// message that was seen.

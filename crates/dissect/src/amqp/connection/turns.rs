@@ -30,9 +30,10 @@ impl Amqp {
                     m.confirm = Some(number);
                     self.wait(m, cx);
                 }
-                Publish::Alone => self.alone(Role::Client, m, None, cx),
-                // An answer to it will not be known as one.
-                Publish::Unknown => self.alone(Role::Client, m, Some(Incomplete::Gap), cx),
+                // Most publishers ask for no confirmation, and one that began before the capture and goes
+                // on for days is not to be called incomplete all the time. A confirmation that comes
+                // nevertheless is told by itself.
+                Publish::Alone | Publish::Unknown => self.alone(Role::Client, m, None, cx),
             };
         }
         if m.is(method::CHANNEL_OPEN) {

@@ -59,8 +59,9 @@ impl Nats {
         let found = self.queue.find(|q| answers && q.by_server && q.shown(q.reply) == Some(subject));
         m.wants_reply = wants_reply;
         m.wants_ok = self.verbose == Some(true) && !self.gapped;
-        // There may be a `+OK` for it that is not known as such.
-        let unsure = self.verbose != Some(false) && !m.wants_ok;
+        // There may be a `+OK` for it that is not known as such. As long as none was seen there is none:
+        // hardly a client asks for it.
+        let unsure = self.verbose == Some(true) && !m.wants_ok;
         m.doubtful = unsure || wants_reply && !self.from_start;
         match found {
             Some(i) => self.answered_by_client(i, m, cx),
