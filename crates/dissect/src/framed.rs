@@ -94,7 +94,7 @@ pub(crate) trait Framed {
     /// Takes what is known of a message of which a part is missing.
     fn hole(&mut self, role: Role, head: Self::Head, seen: Seen, why: Incomplete, cx: &mut Context<'_>);
 
-    /// Messages of `role` are missing, nobody knows which.
+    /// Messages of `role` are missing, nobody knows which. Said again while more of them are.
     fn lost(&mut self, role: Role);
 }
 
@@ -128,6 +128,7 @@ pub(crate) fn data<F: Framed>(f: &mut F, role: Role, bytes: &[u8], cx: &mut Cont
             };
             if n > 0 {
                 cx.problem(Problem::Unsynced, n as u64);
+                f.lost(role);
             }
             f.side(role).lost = false;
             at += n;
@@ -181,7 +182,10 @@ pub(crate) fn gap<F: Framed>(f: &mut F, role: Role, len: u64, cx: &mut Context<'
     let after = cx.pos.saturating_add(len);
     let side = f.side(role);
     let open = side.open.take();
-    if side.lost || after <= side.pass {
+    if side.lost {
+        return f.lost(role);
+    }
+    if after <= side.pass {
         return;
     }
     side.pass = 0;

@@ -61,6 +61,21 @@ const JOINED_WRONG: &[(&str, &str)] = &[
 ];
 const LOST_WRONG: &[(&str, &str)] = &[
     (
+        "amqp/errors.pcap",
+        "a close whose cause comes late, behind a hole that was not known yet, is told as one by itself",
+    ),
+    (
+        "nats/core.pcap",
+        "a message whose reply comes late, behind a hole of the client, is told as one without",
+    ),
+    ("nats/errors.pcap", "a CONNECT whose refusal is missing counts as accepted"),
+    ("nats/jetstream.pcap", "as in core.pcap"),
+    ("nats/nats-nrpc1.pcap", "as in core.pcap"),
+    ("amqp/amqp-error.pcap", "as in errors.pcap"),
+    ("smtp/mails.pcap", "the end of a message that is missing is taken from what follows"),
+    ("smtp/session.pcap", "as in mails.pcap"),
+    ("tlsx/quic.pcap", "an acknowledgement in front of the server's hello counts as part of it"),
+    (
         "http2/typed.pcap",
         "without the schema that reflection told, the kind of a call is judged by its messages",
     ),
@@ -94,26 +109,7 @@ const SPLIT_WRONG: &[(&str, &str)] = &[
 
 /// Directories of captures in which joining, losses and reordering were not gone through yet. What is
 /// found in them is shown with `REMORA_STRICT`; a directory that holds is to be taken off the list.
-const NOT_YET: &[&str] = &[
-    "amqp",
-    "cassandra",
-    "diameter",
-    "gql",
-    "icmp",
-    "jsonrpc",
-    "ldap",
-    "memcached",
-    "mongodb",
-    "mqtt",
-    "nats",
-    "radius",
-    "sctp",
-    "smtp",
-    "tlsx",
-    "tunnel",
-    "ws",
-    "deepflow/mysql",
-];
+const NOT_YET: &[&str] = &["cassandra", "gql", "jsonrpc", "memcached", "mongodb", "ws", "deepflow/mysql"];
 
 /// Runs `check` over every capture. What it says is wrong is collected, so that one run shows all.
 fn for_each_capture(known: &[(&str, &str)], check: impl Fn(Vec<Packet>, &mut Random) -> Result<(), String>) {
@@ -221,8 +217,7 @@ fn repeated_segments_change_nothing() {
 
 #[test]
 fn reordered_segments_give_the_same_calls_at_other_times() {
-    let known = [("postgresql/logins.pcap", "a record of TLS counts as seen with its last byte")];
-    for_each_capture(&known, |packets, random| {
+    for_each_capture(&[], |packets, random| {
         let packets = without_repetitions(&packets);
         let all = calls(&packets);
         for _ in 0..rounds(&packets, 8) {

@@ -60,8 +60,12 @@ pub(super) struct Message {
     pub(super) confirm: Option<u64>,
     pub(super) seen: Seen,
     pub(super) incomplete: Option<Incomplete>,
+    /// It is not known whether it asks or answers.
+    pub(super) vague: bool,
     /// Its answer may have been among bytes that are missing.
     pub(super) doubtful: bool,
+    /// Others that are answered alike may have been among bytes that are missing.
+    pub(super) followed: bool,
     /// The server said it and waits for the client.
     pub(super) by_server: bool,
 }

@@ -116,6 +116,7 @@ pub(super) const START: (u16, u16) = (10, 10);
 pub(super) const START_OK: (u16, u16) = (10, 11);
 pub(super) const CONNECTION_CLOSE: (u16, u16) = (10, 50);
 pub(super) const CONNECTION_CLOSE_OK: (u16, u16) = (10, 51);
+pub(super) const CHANNEL_OPEN: (u16, u16) = (20, 10);
 pub(super) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
 pub(super) const CHANNEL_CLOSE_OK: (u16, u16) = (20, 41);
 pub(super) const CONSUME: (u16, u16) = (60, 20);
@@ -130,6 +131,23 @@ pub(super) const CONFIRM_SELECT: (u16, u16) = (85, 10);
 /// The method with these numbers.
 pub(super) fn find(class: u16, id: u16) -> Option<&'static Method> {
     METHODS.binary_search_by_key(&(class, id), |m| (m.class, m.id)).ok().and_then(|i| METHODS.get(i))
+}
+
+/// The method of the other side that is answered so, if there is only one.
+pub(super) fn asked_by(answer: &Method) -> Option<&'static Method> {
+    let number = match (answer.class, answer.id) {
+        // What a server confirms or does not.
+        ACK | NACK => PUBLISH,
+        // A client says it also when the server's close was an answer by itself, and then it has a
+        // request of its own before it.
+        (10, 51) | (20, 41) => return None,
+        number => {
+            let asks = |m: &&Method| matches!(m.turn, Turn::Asks(answers) if answers.contains(&number));
+            let mut all = METHODS.iter().filter(asks);
+            return all.next().filter(|_| all.next().is_none());
+        }
+    };
+    find(number.0, number.1)
 }
 
 const fn arg(name: &'static str, kind: Kind, mark: Mark) -> Arg {

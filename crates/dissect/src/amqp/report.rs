@@ -3,7 +3,7 @@
 use remora_model::{Call, Incomplete, Protocol, ValueRef, field};
 
 use super::message::Message;
-use super::method::{self, Kind, Mark};
+use super::method::{self, Kind, Mark, Method};
 use crate::Context;
 use crate::fields::Fields;
 use crate::messaging::{Asker, call, pairs};
@@ -34,9 +34,9 @@ pub(super) fn emit(
         Asker::Client => (client, server),
         Asker::Server => (server, client),
     };
-    let Some(asked) = first.or(second) else { return };
-    let answer = second.filter(|_| first.is_some());
-    let sides = || [Some(asked), answer].into_iter().flatten();
+    let (asked, answer) = (first, second);
+    let Some(any) = asked.or(answer) else { return };
+    let sides = || [asked, answer].into_iter().flatten();
     let text = |of: fn(&Message) -> Option<&[u8]>| sides().find_map(of);
 
     let exchange = text(|m| m.shown(m.exchange));
@@ -47,19 +47,24 @@ pub(super) fn emit(
     let user = text(|m| m.shown(m.user)).or(Some(known.user).filter(|t| !t.is_empty()));
     let host = text(|m| m.shown(m.virtual_host)).or(Some(known.virtual_host).filter(|t| !t.is_empty()));
     let code = sides().find_map(|m| m.reply_code);
-    // The protocol header is called by what answers it.
-    let name = match (asked.method, answer) {
-        (None, Some(a)) if a.method.is_some() => a.name,
-        _ => asked.name,
+    // Where what was asked was not seen, its answer may tell.
+    let unseen = answer.filter(|a| asked.is_none() && !a.vague).and_then(|a| a.method);
+    let method = asked.map_or_else(|| unseen.and_then(method::asked_by), |q| q.method);
+    let name = match (asked, answer) {
+        // The protocol header is called by what answers it.
+        (Some(Message { method: None, .. }) | None, Some(a)) if a.is(method::START) => Some(a.name),
+        (None, Some(a)) if a.method.is_none() => Some(a.name),
+        _ => method.map(|m| m.name).or(asked.map(|q| q.name)),
     };
 
     let mut names = [&b""[..]; 8];
     let mut set = 0;
-    let bits = asked.method.map_or(&[][..], |m| m.args).iter().filter(|a| a.kind == Kind::Bit);
-    for (i, arg) in bits.enumerate() {
+    let flags = asked.map_or(0, |q| q.bits);
+    let args = asked.and_then(|q| q.method).map_or(&[][..], |m| m.args);
+    for (i, arg) in args.iter().filter(|a| a.kind == Kind::Bit).enumerate() {
         let shown = !matches!(arg.mark, Mark::Redelivered | Mark::Reserved);
         if shown
-            && asked.bits >> i & 1 == 1
+            && flags >> i & 1 == 1
             && let Some(slot) = names.get_mut(set)
         {
             *slot = arg.name.as_bytes();
@@ -67,18 +72,18 @@ pub(super) fn emit(
         }
     }
 
-    summarize(asked, [exchange, routing_key, queue, tag, reply, host], scratch);
+    summarize(method, asked, [exchange, routing_key, queue, tag, reply, host], scratch);
 
     let mut fields = Fields::<26>::default();
-    fields.text(field::AMQP_METHOD, Some(name.as_bytes()));
-    fields.text(field::AMQP_RESPONSE_METHOD, answer.map(|m| m.name.as_bytes()));
+    fields.text(field::AMQP_METHOD, name.map(str::as_bytes));
+    fields.text(field::AMQP_RESPONSE_METHOD, answer.filter(|m| !m.vague).map(|m| m.name.as_bytes()));
     fields.text(field::AMQP_SUMMARY, Some(&scratch[..]).filter(|t| !t.is_empty()));
-    fields.int(field::AMQP_CHANNEL, Some(asked.channel.into()));
+    fields.int(field::AMQP_CHANNEL, Some(any.channel.into()));
     fields.text(field::AMQP_EXCHANGE, exchange);
     fields.text(field::AMQP_ROUTING_KEY, routing_key);
     fields.text(field::AMQP_QUEUE, queue);
     fields.text(field::AMQP_CONSUMER_TAG, tag);
-    let delivery = asked.delivery_tag.or(asked.confirm).or(answer.and_then(|m| m.delivery_tag));
+    let delivery = asked.and_then(|q| q.delivery_tag.or(q.confirm)).or(answer.and_then(|m| m.delivery_tag));
     fields.int(field::AMQP_DELIVERY_TAG, delivery.map(|n| i64::try_from(n).unwrap_or(i64::MAX)));
     if let Some(again) = sides().find_map(|m| m.redelivered) {
         fields.add(field::AMQP_REDELIVERED, ValueRef::Bool(again));
@@ -86,7 +91,9 @@ pub(super) fn emit(
     fields.int(field::AMQP_MESSAGE_COUNT, sides().find_map(|m| m.messages).map(i64::from));
     fields.int(field::AMQP_CONSUMER_COUNT, sides().find_map(|m| m.consumers).map(i64::from));
     fields.list(field::AMQP_FLAGS, names.get(..set).unwrap_or_default());
-    pairs(&mut fields, field::AMQP_ARGUMENTS, &asked.arena, &asked.arguments);
+    if let Some(q) = asked {
+        pairs(&mut fields, field::AMQP_ARGUMENTS, &q.arena, &q.arguments);
+    }
     if let Some(a) = answer {
         pairs(&mut fields, field::AMQP_RESPONSE_ARGUMENTS, &a.arena, &a.arguments);
     }
@@ -103,7 +110,8 @@ pub(super) fn emit(
     fields.text(field::AMQP_MECHANISM, text(|m| m.shown(m.mechanism)));
 
     // The server turns a version or a publish down.
-    let turned_down = server.is_some_and(|m| m.is(method::NACK) || m.method.is_none() && client.is_some());
+    let turned_down =
+        server.is_some_and(|m| m.is(method::NACK) || m.method.is_none() && asker == Asker::Client);
     let call = Call {
         failed: code.is_some_and(|c| !SUCCESS.contains(&c)) || turned_down,
         client_error: code.is_some_and(is_clients_fault),
@@ -120,11 +128,11 @@ fn is_clients_fault(code: u16) -> bool {
 }
 
 /// What a method is about, in a line.
-fn summarize(asked: &Message, texts: [Option<&[u8]>; 6], out: &mut Vec<u8>) {
+fn summarize(method: Option<&Method>, asked: Option<&Message>, texts: [Option<&[u8]>; 6], out: &mut Vec<u8>) {
     let [exchange, key, queue, tag, reply, host] = texts;
     out.clear();
-    let about = match asked.method.map(|m| (m.class, m.id)) {
-        Some(method::START_OK) => [asked.shown(asked.user), None],
+    let about = match method.map(|m| (m.class, m.id)) {
+        Some(method::START_OK) => [asked.and_then(|q| q.shown(q.user)), None],
         Some((10, 40)) => [host, None],
         Some((10 | 20, _)) => [reply, None],
         Some(method::RETURN) => [reply, exchange.or(key)],

@@ -74,6 +74,9 @@ pub(super) struct Ldap {
     spare_held: usize,
     /// Who the last bind that succeeded was for.
     user: Vec<u8>,
+    /// How often bytes of the server were missing, and how often before the newest request was read.
+    losses: u32,
+    losses_before: u32,
     /// Message id of a StartTLS that was not answered yet.
     upgrade: Option<i32>,
     /// A bind by SASL has succeeded, which may have put a layer around what follows.
@@ -93,6 +96,8 @@ impl Ldap {
             held: 0,
             spare_held: 0,
             user: Vec::new(),
+            losses: 0,
+            losses_before: 0,
             upgrade: None,
             layered: false,
             server_ended: false,
@@ -166,6 +171,9 @@ impl Ldap {
         let (id, tag) = (call.request.id, call.request.tag);
         call.id = id;
         call.asked = Some(seen);
+        // The request may have come late, because others before it are missing.
+        let lost = std::mem::replace(&mut self.losses_before, self.losses) != self.losses;
+        call.doubtful = lost || !self.sides[Role::Server.index()].in_sync();
         if let Some(at) = self.open.iter().position(|c| c.id == id) {
             // Datagrams are repeated; else the id is free again, so what had it is over.
             if self.transport == Transport::Udp && self.open.get(at).is_some_and(|c| same(c, &call)) {
@@ -246,7 +254,7 @@ impl Ldap {
             }
             Some(_) => None,
         };
-        if call.request.tag == op::BIND {
+        if head.operation.tag == op::BIND_ANSWER {
             // RFC 4511, section 4.2.1: who fails to bind is anonymous.
             self.user.clear();
             if success {
@@ -340,6 +348,7 @@ impl Framed for Ldap {
         self.user.clear();
         if role == Role::Server {
             self.open.iter_mut().for_each(|c| c.doubtful = true);
+            self.losses = self.losses.wrapping_add(1);
             // The answer to StartTLS may have been in there: what follows shows itself.
             self.upgrade = None;
         }
@@ -363,6 +372,11 @@ impl Dissector for Ldap {
             cx.problem(Problem::Malformed, (bytes.len() - at) as u64);
         }
         Taken::Bytes(bytes.len())
+    }
+
+    fn joined(&mut self, _: Role, _: u64) -> bool {
+        self.losses = 1;
+        false
     }
 
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {

@@ -59,6 +59,8 @@ pub(super) fn emit(
     let oid = call.request.text(call.request.oid);
     let oid = if oid.is_empty() { answered(call.answer.oid) } else { oid };
     let code = answer.and_then(|a| a.code);
+    // Some that are missing would not be counted.
+    let counted = !matches!(incomplete, Some(Incomplete::Gap | Incomplete::NoRequest));
     let fields = [
         (field::LDAP_TYPE, operation.map(ValueRef::str)),
         (field::LDAP_SUMMARY, some(summary)),
@@ -75,7 +77,7 @@ pub(super) fn emit(
         (field::LDAP_NEW_SUPERIOR, some(asked(call.request.new_superior))),
         (field::LDAP_EXTENSION, some(names::object(oid))),
         (field::LDAP_CONTROLS, list(controls)),
-        (field::LDAP_ENTRIES, answer.filter(|_| is_search(tag)).map(|a| ValueRef::Int(a.entries))),
+        (field::LDAP_ENTRIES, answer.filter(|_| is_search(tag) && counted).map(|a| ValueRef::Int(a.entries))),
         (field::LDAP_REFERRALS, list(referrals)),
         (field::LDAP_RESULT_CODE, code.map(ValueRef::Int)),
         (field::LDAP_RESULT, code.and_then(names::result).map(ValueRef::str)),

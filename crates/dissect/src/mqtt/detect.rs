@@ -67,7 +67,7 @@ fn connect(bytes: &[u8]) -> Verdict {
     };
     let (Some(level), Some(flags)) = (r.u8(), r.u8()) else { return Verdict::NeedMore };
     // The name changed with version 3.1.1 (section 3.1.2.1).
-    let is_known = matches!((name, level & 0x7f), (b"MQIsdp", 3) | (b"MQTT", 4 | 5));
+    let is_known = matches!(name, b"MQIsdp" | b"MQTT") && (1..=9).contains(&(level & 0x7f));
     let will = flags & 4 != 0 || flags & 0x38 == 0;
     if is_known && flags & 1 == 0 && will && size >= 10 { Verdict::Match(Role::Client) } else { Verdict::No }
 }

@@ -78,6 +78,18 @@ impl Type {
         }
     }
 
+    /// What is acknowledged by it, where that is one thing.
+    pub(super) fn acknowledges(self) -> Option<Self> {
+        match self {
+            Self::Connack => Some(Self::Connect),
+            Self::Puback | Self::Pubrec => Some(Self::Publish),
+            Self::Suback => Some(Self::Subscribe),
+            Self::Unsuback => Some(Self::Unsubscribe),
+            Self::Pingresp => Some(Self::Pingreq),
+            _ => None,
+        }
+    }
+
     /// The side that sends it; `None` where both do.
     pub(super) fn sender(self) -> Option<Role> {
         match self {
@@ -134,11 +146,17 @@ pub(super) struct Packet {
     /// Entries of lists that were left out.
     pub(super) left_out: u64,
     pub(super) seen: Seen,
+    /// It was not seen itself, and stands for what its acknowledgement is for.
+    pub(super) unseen: bool,
+    /// The PUBREL of a PUBLISH was seen.
+    pub(super) released: bool,
     /// What has come of its acknowledgement, where that has several parts.
     pub(super) answer: Option<Seen>,
     pub(super) incomplete: Option<Incomplete>,
     /// Its acknowledgement may have been among bytes that are missing.
     pub(super) doubtful: bool,
+    /// Others with its identifier may have been among bytes that are missing.
+    pub(super) followed: bool,
     /// The server said it and waits for the client.
     pub(super) by_server: bool,
 }
@@ -268,6 +286,11 @@ impl Packet {
         let flags = r.u8()?;
         self.clean = Some(flags & 2 != 0);
         self.keep_alive = Some(r.u16()?);
+        if !matches!(self.version, 3..=5) {
+            // What follows in a version that does not exist is not known.
+            r.take(r.rest().len())?;
+            return Some(());
+        }
         self.some_properties(r)?;
         self.client_id = Some(self.arena.add(r.medium()?));
         if flags & 4 != 0 {

@@ -11,19 +11,25 @@ use crate::{Context, seen::Seen};
 /// Values of a list that fit on the stack.
 const FEW: usize = 32;
 
-/// Reports a packet and what acknowledged it.
+/// Reports a packet, what acknowledged it, or both. `kind` is that of the packet that it begins with,
+/// where that is known.
 pub(super) fn emit(
     asker: Asker,
-    asked: &Packet,
+    kind: Option<Type>,
+    asked: Option<&Packet>,
     answer: Option<(&Packet, Seen)>,
     incomplete: Option<Incomplete>,
     client_id: &[u8],
+    version_known: bool,
     cx: &mut Context<'_>,
 ) {
     let answering = answer.map(|a| a.0);
     // Codes stand in the answer, and in packets that have none.
-    let coded = answering.unwrap_or(asked);
+    let Some(coded) = answering.or(asked) else { return };
     let code = coded.code();
+    // What was not seen says nothing.
+    let blank = Packet::default();
+    let (is_seen, asked) = (asked.is_some(), asked.unwrap_or(&blank));
     let version = if asked.version > 0 { asked.version } else { coded.version };
     let reason = code.and_then(|c| match coded.kind {
         _ if version == 5 => reason::name(c, coded.kind),
@@ -54,7 +60,9 @@ pub(super) fn emit(
 
     let topic = asked.shown(asked.topic).or(asked.shown(asked.will_topic));
     let id = asked.shown(asked.client_id).or(Some(client_id).filter(|t| !t.is_empty()));
+    // 3.1 and 3.1.1 look the same but for the CONNECT.
     let number = |level: u8| match level {
+        3 | 4 if !version_known => None,
         3 => Some("3.1"),
         4 => Some("3.1.1"),
         5 => Some("5.0"),
@@ -62,7 +70,7 @@ pub(super) fn emit(
     };
     let mut joined = Vec::new();
     let summary = match filters {
-        [] if asked.kind == Type::Connect => asked.shown(asked.client_id),
+        [] if kind == Some(Type::Connect) => asked.shown(asked.client_id),
         [] => topic,
         [one] => Some(*one),
         several => {
@@ -72,7 +80,7 @@ pub(super) fn emit(
     };
 
     let mut fields = Fields::<26>::default();
-    fields.text(field::MQTT_TYPE, Some(asked.kind.name().as_bytes()));
+    fields.text(field::MQTT_TYPE, kind.map(|k| k.name().as_bytes()));
     fields.text(field::MQTT_RESPONSE_TYPE, answering.map(|p| p.kind.name().as_bytes()));
     fields.text(field::MQTT_SUMMARY, summary);
     fields.text(field::MQTT_VERSION, number(version).map(str::as_bytes));
@@ -81,8 +89,8 @@ pub(super) fn emit(
     fields.text(field::MQTT_TOPIC, topic);
     fields.list(field::MQTT_FILTERS, filters);
     fields.int(field::MQTT_QOS, asked.qos.map(i64::from));
-    fields.int(field::MQTT_PACKET_ID, asked.id.map(i64::from));
-    let is_publish = asked.kind == Type::Publish;
+    fields.int(field::MQTT_PACKET_ID, asked.id.or(coded.id).map(i64::from));
+    let is_publish = is_seen && asked.kind == Type::Publish;
     let has_message = is_publish || asked.will_topic.is_some();
     let bool = |id, value: Option<bool>, fields: &mut Fields<'_, 26>| {
         if let Some(value) = value {
@@ -105,15 +113,16 @@ pub(super) fn emit(
     fields.int(field::MQTT_PAYLOAD_SIZE, asked.size.and_then(|n| i64::try_from(n).ok()));
     fields.text(field::MQTT_PAYLOAD, Some(&asked.payload[..]).filter(|p| !p.is_empty()));
 
-    let old_refusal = version < 5 && coded.kind == Type::Connack;
+    let old_refusal = version != 5 && coded.kind == Type::Connack;
     let failed = code.is_some_and(|c| c >= 0x80 || old_refusal && c > 0);
     let client_error = code.filter(|_| failed).is_some_and(|c| {
         if old_refusal { c < 0x80 && c != 3 } else { reason::is_clients_fault(c) || version < 5 }
     });
     let answered = answer.map(|a| a.1).or(asked.answer);
+    let asked = (is_seen && !asked.unseen).then_some(asked.seen);
     let (client, server) = match asker {
-        Asker::Client => (Some(asked.seen), answered),
-        Asker::Server => (answered, Some(asked.seen)),
+        Asker::Client => (asked, answered),
+        Asker::Server => (answered, asked),
     };
     let call = Call {
         failed,

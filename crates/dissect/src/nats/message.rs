@@ -44,6 +44,10 @@ pub(super) struct Message {
     pub(super) wants_reply: bool,
     /// What it waits for may have been among bytes that are missing.
     pub(super) doubtful: bool,
+    /// It is not known whether it asks or answers.
+    pub(super) vague: bool,
+    /// Bytes of either side are missing since.
+    pub(super) followed: bool,
     /// The server said it.
     pub(super) by_server: bool,
 }

@@ -30,11 +30,17 @@ pub(super) fn emit(
         Asker::Client => (client, server),
         Asker::Server => (server, client),
     };
-    let Some(asked) = first.or(second) else { return };
-    let answer = second.filter(|_| first.is_some());
-    let error = [Some(asked), answer].into_iter().flatten().find(|m| m.op == Op::Err);
+    let vague = second.filter(|m| m.vague);
+    let (is_seen, answer) = (first.is_some(), second.filter(|m| !m.vague));
+    // What was not seen says nothing.
+    let blank = Message::default();
+    let asked = first.unwrap_or(&blank);
+    let error = [Some(asked).filter(|_| is_seen), answer].into_iter().flatten().find(|m| m.op == Op::Err);
     let error = error.and_then(|m| m.shown(m.text));
-    let part = part(asker, asked, answer);
+    let acknowledged = vague.and_then(|m| {
+        [m.reply, m.subject].into_iter().find_map(|text| m.shown(text).and_then(jetstream::ack))
+    });
+    let part = part(asker, asked, answer).or(acknowledged);
     // A request to the API, and publishing into a stream, may be answered with an error.
     let refused = answer
         .filter(|a| asker == Asker::Client && a.payload.starts_with(b"{") && may_be_refused(asked, a))
@@ -46,14 +52,27 @@ pub(super) fn emit(
     let filled = |t: &&[u8]| !t.is_empty();
 
     let mut fields = Fields::<24>::default();
-    fields.text(field::NATS_OPERATION, Some(asked.op.name().as_bytes()));
-    fields.text(field::NATS_RESPONSE_OPERATION, answer.map(|m| m.op.name().as_bytes()));
+    let op = match (first, answer) {
+        (Some(asked), _) => Some(asked.op),
+        // Nothing else is answered so.
+        (None, Some(a)) => match a.op {
+            Op::Pong => Some(Op::Ping),
+            // It need not answer anything.
+            Op::Err => Some(Op::Err),
+            _ => None,
+        },
+        (None, None) => None,
+    };
+    // An error need not answer anything.
+    let answered = answer.filter(|a| is_seen || a.op != Op::Err);
+    fields.text(field::NATS_OPERATION, op.map(|op| op.name().as_bytes()));
+    fields.text(field::NATS_RESPONSE_OPERATION, answered.map(|m| m.op.name().as_bytes()));
     fields.text(field::NATS_SUBJECT, asked.shown(asked.subject).or(denied));
     fields.text(field::NATS_REPLY_TO, asked.shown(asked.reply));
     fields.text(field::NATS_QUEUE, asked.shown(asked.queue).or(known.queue));
     fields.text(field::NATS_SID, asked.shown(asked.sid));
     fields.int(field::NATS_MAX_MESSAGES, asked.max.and_then(|n| i64::try_from(n).ok()));
-    let options = Some(asked).filter(|m| m.op != Op::Err).and_then(|m| m.shown(m.text));
+    let options = first.filter(|m| m.op != Op::Err).and_then(|m| m.shown(m.text));
     fields.text(field::NATS_OPTIONS, options);
     fields.text(field::NATS_CLIENT_NAME, Some(known.client).filter(filled));
     fields.text(field::NATS_USER, Some(known.user).filter(filled));
@@ -69,7 +88,7 @@ pub(super) fn emit(
     // 503 has no text of its own.
     let no_responders = Some(&b"No Responders"[..]).filter(|_| status == Some(503));
     fields.text(field::NATS_ERROR, error.or(status_text).or(no_responders));
-    fields.text(field::NATS_JETSTREAM, part.map(|p| p.name));
+    fields.text(field::NATS_JETSTREAM, part.filter(|_| vague.is_none()).map(|p| p.name));
     fields.text(field::NATS_STREAM, part.and_then(|p| p.stream));
     fields.text(field::NATS_CONSUMER, part.and_then(|p| p.consumer));
 

@@ -21,6 +21,8 @@ struct Asked {
 /// Setting up and shutting down.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Control {
+    /// Something was seen of the association before.
+    begun: bool,
     init: Option<Asked>,
     shutdown: Option<Asked>,
 }
@@ -48,6 +50,7 @@ impl Control {
         let seen = Seen { first: ts, last: ts, bytes: i64::from(chunk.len), pos: 0 };
         let asked = Asked { role, seen, checksum: packet.checksum, len: chunk.len };
         let is_answer = |a: &Asked| a.role != role || cx.client == cx.server;
+        let is_first = !std::mem::replace(&mut self.begun, true);
         match chunk.kind {
             kind::INIT => {
                 self.init.get_or_insert(asked);
@@ -70,6 +73,8 @@ impl Control {
                 let cause = chunk::cause(chunk.value).unwrap_or("aborted");
                 match self.init.take_if(|a| is_answer(a)) {
                     Some(init) => report(kind::INIT, &init, Some(seen), Some(cause), None, cx),
+                    // Whether it answers an INIT is not known.
+                    None if is_first && serves(role, cx) => refused(role, seen, cause, cx),
                     None => report(kind::ABORT, &asked, None, Some(cause), None, cx),
                 }
                 return Effect::Aborted;
@@ -83,6 +88,11 @@ impl Control {
         Effect::None
     }
 
+    /// User data was seen.
+    pub(crate) fn went_on(&mut self) {
+        self.begun = true;
+    }
+
     /// Nothing more will come: reports what was not answered.
     pub(crate) fn end(&mut self, cx: &mut Context<'_>) {
         for (kind, asked) in [(kind::INIT, self.init.take()), (kind::SHUTDOWN, self.shutdown.take())] {
@@ -91,6 +101,32 @@ impl Control {
             }
         }
     }
+}
+
+/// True for the side that by its port is a server.
+fn serves(role: Role, cx: &Context<'_>) -> bool {
+    let (server, client) = (cx.server.port, cx.client.port);
+    if role == Role::Server { server < client } else { client < server }
+}
+
+/// Reports an ABORT of `role`, a server, that is the first thing that was seen of an association.
+fn refused(role: Role, seen: Seen, cause: &'static str, cx: &mut Context<'_>) {
+    let (client, server) = match role {
+        Role::Server => (cx.client, cx.server),
+        Role::Client => (cx.server, cx.client),
+    };
+    let mut fields = Fields::<1>::default();
+    fields.text(field::SCTP_ERROR, Some(cause.as_bytes()));
+    let call = Call {
+        client,
+        server,
+        response_pos: None,
+        failed: true,
+        incomplete: Some(Incomplete::NoRequest),
+        fields: fields.as_slice(),
+        ..cx.exchange(Protocol::Sctp, None, Some(seen))
+    };
+    cx.emit(&call);
 }
 
 fn report(

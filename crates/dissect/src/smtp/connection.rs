@@ -44,22 +44,29 @@ pub(super) struct Envelope {
     pub(super) recipients: usize,
     /// Recipients that the server took, those that are not kept too.
     pub(super) accepted: u32,
+    /// All that was said of it was seen.
+    pub(super) known: bool,
 }
 
 impl Envelope {
     fn begin(&mut self, from: &[u8]) {
         self.clear();
+        self.known = true;
         self.from.extend_from_slice(from.get(..MAX_ADDRESS).unwrap_or(from));
     }
 
+    /// There is none, or nothing is known of it.
     fn clear(&mut self) {
         self.from.clear();
-        (self.recipients, self.accepted) = (0, 0);
+        (self.recipients, self.accepted, self.known) = (0, 0, false);
     }
 
     /// Takes a recipient; false when it is not kept.
     fn add(&mut self, to: &[u8]) -> bool {
         self.accepted = self.accepted.saturating_add(1);
+        if !self.known {
+            return true;
+        }
         if self.recipients >= MAX_RECIPIENTS {
             return false;
         }
@@ -198,8 +205,12 @@ impl Smtp {
             self.begun = true;
             self.unsure = Some(0);
         }
-        self.turn(Role::Client);
         let (verb, argument) = command::parse(line);
+        if self.unsure.is_some() && !verb.is_plausible(argument) {
+            // It may be a line of a message, or a step of AUTH.
+            return cx.problem(Problem::Unsynced, seen.bytes.unsigned_abs());
+        }
+        self.turn(Role::Client);
         let mut e = self.fresh();
         e.verb = verb;
         e.asked = Some(seen);
@@ -250,7 +261,7 @@ impl Smtp {
             return;
         }
         if let Some(e) = self.pending.back_mut() {
-            e.content = Content::Ended;
+            (e.content, e.torn) = (Content::Ended, false);
             // The reply can be in front of it when packets were captured out of order.
             if e.awaited == 0
                 && let Some(e) = self.pending.pop_back()
@@ -275,6 +286,11 @@ impl Smtp {
                 return false;
             }
             self.unsure = Some(0);
+        }
+        if self.pending.front().is_some_and(|e| e.awaited == 0) && self.mode == Mode::Data {
+            // The end of what was answered is missing.
+            self.lost[Role::Client.index()] = true;
+            self.doubt(cx);
         }
         // Some LMTP servers give one reply for all recipients.
         if self.pending.front().is_some_and(|e| e.answered.is_some() && !fits(e, reply.code))
@@ -329,6 +345,12 @@ impl Smtp {
             let upgraded = e.verb == Verb::StartTls && reply.code == 220;
             self.finish(e, cx);
             return upgraded;
+        }
+        if matches!(reply.code, 334 | 354) && self.pending.is_empty() {
+            // Not the end of what it answers, which was not seen.
+            self.unsure = Some(0);
+            cx.problem(Problem::Unsynced, seen.bytes.unsigned_abs());
+            return false;
         }
         let mut e = self.fresh();
         e.replied(reply, seen, limit);

@@ -183,6 +183,7 @@ impl Dissector for Smtp {
         self.at_line = false;
         if let Some(e) = self.pending.back_mut() {
             e.incomplete = Some(Incomplete::Gap);
+            e.torn = self.mode == Mode::Data;
             e.mail.pass(len);
         }
         if let Mode::Chunk(left) = self.mode {

@@ -39,6 +39,8 @@ pub(super) struct Exchange {
     pub(super) awaited: u32,
     pub(super) content: Content,
     pub(super) mail: Mail,
+    /// The end of the content may be among bytes that are missing.
+    pub(super) torn: bool,
     pub(super) incomplete: Option<Incomplete>,
     /// Bytes that were left out.
     pub(super) cut: u64,
@@ -58,6 +60,7 @@ impl Default for Exchange {
             awaited: 1,
             content: Content::None,
             mail: Mail::default(),
+            torn: false,
             incomplete: None,
             cut: 0,
         }

@@ -26,9 +26,7 @@ pub(super) fn emit(
     let address = command::address(&e.argument);
     let from = match e.verb {
         Verb::Mail => Some(address),
-        Verb::Rcpt | Verb::Data | Verb::Bdat if envelope.accepted > 0 || !envelope.from.is_empty() => {
-            Some(envelope.from.as_slice())
-        }
+        Verb::Rcpt | Verb::Data | Verb::Bdat if envelope.known => Some(envelope.from.as_slice()),
         _ => None,
     };
     let mut few = [&b""[..]; FEW];
@@ -82,7 +80,7 @@ pub(super) fn emit(
         (field::SMTP_MESSAGE_ID, some(e.mail.value(e.mail.id))),
         (
             field::SMTP_MESSAGE_SIZE,
-            content.then(|| ValueRef::Int(i64::try_from(e.mail.size).unwrap_or(i64::MAX))),
+            (content && !e.torn).then(|| ValueRef::Int(i64::try_from(e.mail.size).unwrap_or(i64::MAX))),
         ),
         (field::SMTP_MESSAGE, some(e.mail.text())),
     ];

@@ -155,10 +155,16 @@ impl Tls {
             header.kind == record::ALERT
         };
         if sealed_alert {
-            // A client that closes in good order has finished before.
+            // A client that closes in good order has finished before, which may be missing.
             let fatal = !self.sides.iter().all(|s| s.finished);
-            self.handshake.alert = Some(Alert { sender: role, description: None, fatal });
-            return self.report(None, cx);
+            if !fatal || !self.hole && self.handshake.hello.is_some() {
+                self.handshake.alert = Some(Alert { sender: role, description: None, fatal });
+            }
+            // What the other side has sent before may still show to be missing: judged in the end.
+            if !fatal {
+                self.report(None, cx);
+            }
+            return;
         }
         if header.kind == record::CHANGE_CIPHER_SPEC {
             return;
@@ -190,6 +196,10 @@ impl Tls {
         if self.handshake.done.is_some() {
             // The end of the connection is not one of the handshake.
             self.handshake.alert = self.handshake.alert.filter(|alert| alert.fatal);
+        }
+        if self.hole || self.handshake.done.is_some() {
+            // An alert that cannot be read is a failure only where nothing else can have come before it.
+            self.handshake.alert = self.handshake.alert.filter(|alert| alert.description.is_some());
         }
         if self.hole {
             // What completed it may be among what is missing.
@@ -265,11 +275,14 @@ impl Tls {
             }
             record::ALERT => {
                 let Some(alert) = Alert::parse(role, text) else { return };
+                self.handshake.alert_time = seen.last;
                 if !self.reported {
                     if alert.fatal || self.handshake.done.is_none() {
                         self.handshake.alert = Some(alert);
                     }
-                    if alert.fatal || self.handshake.done.is_some() {
+                    // What a client complains of may still show to be missing: judged in the end.
+                    let waits = role == Role::Client && self.handshake.done.is_none();
+                    if alert.fatal && !waits || self.handshake.done.is_some() {
                         self.report(None, cx);
                     }
                 }
@@ -380,6 +393,12 @@ impl Dissector for Tls {
             self.record(role, &header, fragment, (at, end), cx);
             at = end;
         }
+    }
+
+    fn joined(&mut self, _: Role, _: u64) -> bool {
+        // There may have been a hello before the one that is seen.
+        self.hole = true;
+        false
     }
 
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {

@@ -55,6 +55,8 @@ pub(super) struct Quic {
     pub(super) version: Option<&'static str>,
     pub(super) retry: bool,
     pub(super) negotiation: bool,
+    /// The client had sent something before.
+    pub(super) missing: bool,
     /// Who has closed the connection, and why, where it was not because of TLS.
     pub(super) closed: Option<(Role, u64)>,
 }
@@ -72,6 +74,10 @@ pub(super) struct Handshake {
     pub(super) done: Option<Timestamp>,
     /// The server has asked for another hello.
     pub(super) retried: bool,
+    /// That hello has come.
+    asked_again: bool,
+    /// When an alert came that has nothing in front of it.
+    pub(super) alert_time: Timestamp,
     /// The server goes on with an earlier session.
     pub(super) resumed: bool,
     /// The server has taken the early data.
@@ -100,6 +106,7 @@ impl Handshake {
         // The second hello does not mention early data, which was sent all the same (RFC 8446
         // section 4.1.2).
         hello.early_data |= self.retried && self.hello.as_ref().is_some_and(|h| h.early_data);
+        self.asked_again |= self.retried;
         self.hello = Some(Box::new(hello));
     }
 
@@ -187,8 +194,9 @@ impl Handshake {
         let lists = lists.as_ref().map(|lists| lists.each_ref().map(|list| views(list)));
         let offered: Vec<&[u8]> = hello.map_or(Vec::new(), |h| h.alpn.iter().map(Vec::as_slice).collect());
         let (fingerprint, fingerprint4) = match hello {
-            // A hello in the form of SSL 2.0 has nothing to take a fingerprint of.
-            Some(h) if !h.v2 => (ja3(h), ja4(h, self.quic.is_some())),
+            // A hello in the form of SSL 2.0 has nothing to take a fingerprint of. Of two hellos the second
+            // counts.
+            Some(h) if !h.v2 && self.retried == self.asked_again => (ja3(h), ja4(h, self.quic.is_some())),
             _ => Default::default(),
         };
         if let (Some(hello), Some([suites, versions, groups, signatures])) = (hello, &lists) {
@@ -226,7 +234,10 @@ impl Handshake {
             fields.text(field::TLSX_GROUP, filled(group.as_bytes()));
             fields.text(field::TLSX_JA3S, filled(server_print.as_bytes()));
             fields.list(field::TLSX_WEAK, &weak);
-            fields.add(field::TLSX_RESUMED, ValueRef::Bool(self.resumed));
+            // Of a session id only both hellos together tell.
+            if self.resumed || self.full || self.is_tls13() || hello.is_some() {
+                fields.add(field::TLSX_RESUMED, ValueRef::Bool(self.resumed));
+            }
         }
         fields.text(field::TLSX_ALPN, filled(&self.alpn));
         fields.add(field::TLSX_HELLO_RETRY, ValueRef::Bool(self.retried));
@@ -270,7 +281,9 @@ impl Handshake {
         }
         if let Some(quic) = self.quic {
             fields.text(field::TLSX_QUIC_VERSION, filled(quic.version.unwrap_or_default().as_bytes()));
-            fields.add(field::TLSX_QUIC_RETRY, ValueRef::Bool(quic.retry));
+            if quic.retry || !quic.missing {
+                fields.add(field::TLSX_QUIC_RETRY, ValueRef::Bool(quic.retry));
+            }
             fields.add(field::TLSX_QUIC_VERSION_NEGOTIATION, ValueRef::Bool(quic.negotiation));
         }
 
@@ -290,12 +303,15 @@ impl Handshake {
         }
 
         let failed = self.alert.is_some_and(|a| a.fatal) || closed.is_some_and(|(_, error)| error != 0);
+        let exchange = cx.exchange(Protocol::Tlsx, self.asked, self.answered);
+        let nothing = self.asked.is_none() && self.answered.is_none();
         let call = Call {
+            ts: if nothing { self.alert_time } else { exchange.ts },
             failed,
             client_error: self.alert.is_some_and(Alert::blames_client),
             incomplete: incomplete.or(self.asked.is_none().then_some(Incomplete::NoRequest)),
             fields: fields.as_slice(),
-            ..cx.exchange(Protocol::Tlsx, self.asked, self.answered)
+            ..exchange
         };
         cx.emit(&call);
     }

@@ -1,7 +1,7 @@
 //! Captures as lists of packets that can be left out, cut, repeated and put in another order.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use remora_dissect::file::CaptureFile;
@@ -85,10 +85,14 @@ pub fn read(file: &[u8]) -> Vec<Packet> {
 pub fn without_repetitions(packets: &[Packet]) -> Vec<Packet> {
     let mut seen: BTreeMap<(Endpoint, Endpoint), Vec<(i64, i64)>> = BTreeMap::new();
     let mut base: BTreeMap<(Endpoint, Endpoint), u32> = BTreeMap::new();
+    let mut datagrams = BTreeSet::new();
     let mut kept = Vec::new();
     for p in packets {
         let Some(s) = &p.segment else {
-            kept.push(p.clone());
+            // Of a datagram that is there twice the second would be as good as the first.
+            if datagrams.insert(p.bytes.as_slice()) {
+                kept.push(p.clone());
+            }
             continue;
         };
         if s.flags & SYN != 0 {

@@ -116,6 +116,26 @@ impl Stated {
         self.ttlb_us.map_or(i64::MAX, |us| self.ts + (us + 1) * 1_000)
     }
 
+    /// True when some field of it has the text in it.
+    fn says(&self, text: &[u8]) -> bool {
+        self.fields.values().any(|value| match value {
+            Value::Text(t) => contains(t, text),
+            Value::List(l) => l.iter().any(|t| contains(t, text)),
+            _ => false,
+        })
+    }
+
+    /// True for a message that needs no answer, where a receipt for it was not known as one: whether
+    /// messages get any is agreed on at the beginning.
+    fn misses_a_receipt(&self, whole: &Self) -> bool {
+        let said = |name: &str, text: &[u8]| whole.fields.get(name) == Some(&Value::Text(text.to_vec()));
+        let receipt = said("amqp_response_method", b"basic.ack")
+            || said("amqp_response_method", b"basic.nack")
+            || said("nats_response_operation", b"+OK")
+            || said("nats_response_operation", b"-ERR");
+        receipt && self.lengths[1].is_none()
+    }
+
     /// In a line that people can read.
     fn line(&self) -> String {
         let mut out = format!(
@@ -139,7 +159,7 @@ impl Stated {
 
     /// What it says otherwise than `whole`, which has seen everything.
     pub fn contradicts(&self, whole: &Self) -> Option<String> {
-        let partial = self.incomplete.is_some() || self.guesses();
+        let partial = self.incomplete.is_some() || self.guesses() || self.misses_a_receipt(whole);
         if self.protocol != whole.protocol && !(partial && self.protocol == Protocol::Http) {
             return Some(format!("it is {}", self.protocol.name()));
         }
@@ -187,6 +207,14 @@ impl Stated {
             if partial && name.ends_with(".body") && !self.knows_body_of(whole) {
                 return None;
             }
+            if partial && self.lengths[0].is_none() && OF_THE_HALF_SEEN.contains(name) {
+                return None;
+            }
+            if let (true, Value::Text(text)) = (SUMMARIES.contains(name), value)
+                && text.split(|b| *b == b' ').all(|word| whole.says(word))
+            {
+                return None;
+            }
             // What was remembered may have changed where something is missing.
             if REMEMBERED.contains(name) && all.is_none_or(|all| is_part(name, value, all)) {
                 return None;
@@ -218,14 +246,43 @@ fn shown(value: &Value) -> String {
 /// Numbers that grow as more is seen.
 const COUNTS: &[&str] = &["size", "bytes", "length", "rows", "records", "messages", "columns", "count"];
 
+/// Fields that tell of the request where that was seen and else of the response, as the catalogue
+/// says: of a call whose request was not seen they tell of something else.
+const OF_THE_HALF_SEEN: &[&str] = &[
+    "diameter_method",
+    "diameter_origin_host",
+    "diameter_origin_realm",
+    "diameter_summary",
+    "icmp_length",
+    "icmp_type",
+    "ldap_type",
+    "radius_code",
+    "radius_code_name",
+    "radius_eap_method",
+];
+
+/// Lines that are put together from other fields, from others where less is known: each of their
+/// words stands in a field of the call that is whole.
+const SUMMARIES: &[&str] = &["amqp_summary", "smtp_summary", "tlsx_summary"];
+
+/// Texts of lines of which some may be missing in the middle: entries of a search.
+const LINES: &[&str] = &["ldap_response_body"];
+
 /// Fields that tell of the request where that was seen and else of the response, or of both, and
 /// what stands in for a command that was not seen.
-const OF_EITHER: &[&str] = &["http_version", "content_type", "dns_flags"];
-const STAND_INS: &[(&str, &[u8])] = &[("mysql_command", b"ERROR"), ("postgresql_command", b"ERROR")];
+const OF_EITHER: &[&str] = &["http_version", "content_type", "dns_flags", "icmp_code"];
+const STAND_INS: &[(&str, &[u8])] = &[
+    ("amqp_method", b"protocol-header"),
+    ("nats_operation", b"-ERR"),
+    ("mysql_command", b"ERROR"),
+    ("postgresql_command", b"ERROR"),
+];
 
 /// What was said once and is remembered for the calls that follow: it is as old as the newest
 /// message that was seen.
 const REMEMBERED: &[&str] = &[
+    "amqp_user",
+    "amqp_virtual_host",
     "mysql_database",
     "mysql_auth_plugin",
     "mysql_user",
@@ -234,14 +291,19 @@ const REMEMBERED: &[&str] = &[
     "postgresql_user",
 ];
 
-/// Fields that are made of what is known, and so look otherwise where less is.
-const MADE: &[&str] = &["kafka_request_body", "kafka_response_body"];
+/// Fields that are made of what is known, and so look otherwise where less is; and those that say how
+/// far a handshake was seen.
+const MADE: &[&str] = &["kafka_request_body", "kafka_response_body", "tls_summary", "tlsx_info"];
 
 fn is_part(name: &str, part: &Value, whole: &Value) -> bool {
     if OF_EITHER.contains(&name) || REMEMBERED.contains(&name) || MADE.contains(&name) {
         return true;
     }
     match (part, whole) {
+        (Value::Text(part), Value::Text(whole)) if LINES.contains(&name) => {
+            let mut all = whole.split(|b| *b == b'\n');
+            part.split(|b| *b == b'\n').all(|line| all.any(|l| l == line))
+        }
         (Value::Text(part), Value::Text(whole)) => {
             contains(whole, part) || STAND_INS.contains(&(name, part.as_slice()))
         }
@@ -383,6 +445,7 @@ pub fn same(a: &[Stated], b: &[Stated], with_times: bool) -> Option<String> {
                 // In the order of calls, whatever the order of reports.
                 if !with_times {
                     (c.ts, c.elapsed_us, c.ttlb_us) = (0, None, None);
+                    c.fields.remove(field::TLSX_HANDSHAKE_TIME.def().name);
                 }
                 c.line()
             })

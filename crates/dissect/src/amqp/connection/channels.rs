@@ -24,15 +24,45 @@ impl Consumer {
     }
 }
 
+/// What becomes of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Publish {
+    /// It is confirmed by this number.
+    Confirmed(u64),
+    /// It is not answered.
+    Alone,
+    /// One of both.
+    Unknown,
+}
+
 /// What is known of all channels of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
+    /// The beginning of the connection was seen, and so are all channels.
+    all: bool,
+    /// Channels of which that is known, where it is not of all.
+    opened: Vec<u16>,
     /// Channels whose publishes are confirmed, with the number of the next publish.
     confirmed: Vec<(u16, u64)>,
+    /// Channels that the server has closed, which the client is to acknowledge.
+    closed: Vec<u16>,
     consumers: Vec<Consumer>,
 }
 
 impl Channels {
+    /// Nothing was said on any channel yet.
+    pub(super) fn begin(&mut self) {
+        self.all = true;
+    }
+
+    /// The channel is opened.
+    pub(super) fn open(&mut self, channel: u16, cx: &mut Context<'_>) {
+        self.closed.retain(|c| *c != channel);
+        if !self.all && !self.opened.contains(&channel) {
+            note(&mut self.opened, channel, cx);
+        }
+    }
+
     /// Publishes on the channel are confirmed from now on.
     pub(super) fn confirm(&mut self, channel: u16, cx: &mut Context<'_>) {
         if self.confirmed.iter().any(|c| c.0 == channel) {
@@ -45,17 +75,35 @@ impl Channels {
         }
     }
 
-    /// Number of the next publish on the channel, where publishes are confirmed.
-    pub(super) fn publish(&mut self, channel: u16) -> Option<u64> {
-        let (_, next) = self.confirmed.iter_mut().find(|c| c.0 == channel)?;
-        let number = *next;
-        *next = next.saturating_add(1);
-        Some(number)
+    /// What becomes of the next publish on the channel.
+    pub(super) fn publish(&mut self, channel: u16) -> Publish {
+        match self.confirmed.iter_mut().find(|c| c.0 == channel) {
+            Some((_, next)) => {
+                let number = *next;
+                *next = next.saturating_add(1);
+                Publish::Confirmed(number)
+            }
+            None if self.all || self.opened.contains(&channel) => Publish::Alone,
+            None => Publish::Unknown,
+        }
     }
 
-    /// Publishes were missed: their numbers are not known any more.
+    /// Publishes were missed: their numbers are not known any more, nor whether they have any.
     pub(super) fn lose_count(&mut self) {
+        self.all = false;
+        self.opened.clear();
         self.confirmed.clear();
+    }
+
+    /// The server has closed the channel, which was told.
+    pub(super) fn note_closed(&mut self, channel: u16, cx: &mut Context<'_>) {
+        note(&mut self.closed, channel, cx);
+    }
+
+    /// True when [`note_closed`](Self::note_closed) was said of the channel, which it forgets.
+    pub(super) fn take_closed(&mut self, channel: u16) -> bool {
+        let at = self.closed.iter().position(|c| *c == channel);
+        at.map(|at| self.closed.swap_remove(at)).is_some()
     }
 
     /// A consumer begins.
@@ -84,6 +132,7 @@ impl Channels {
 
     /// The channel is closed; 0 stands for all of them.
     pub(super) fn close(&mut self, channel: u16) {
+        self.opened.retain(|c| channel != 0 && *c != channel);
         self.confirmed.retain(|c| channel != 0 && c.0 != channel);
         self.consumers.retain(|c| channel != 0 && c.channel != channel);
     }
@@ -93,5 +142,14 @@ impl Channels {
         texts
             + self.consumers.capacity() * size_of::<Consumer>()
             + self.confirmed.capacity() * size_of::<(u16, u64)>()
+            + (self.opened.capacity() + self.closed.capacity()) * size_of::<u16>()
+    }
+}
+
+fn note(channels: &mut Vec<u16>, channel: u16, cx: &mut Context<'_>) {
+    if channels.len() >= cx.limits.pending {
+        cx.problem(Problem::StateLimit, 0);
+    } else {
+        channels.push(channel);
     }
 }

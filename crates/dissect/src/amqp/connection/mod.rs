@@ -51,8 +51,10 @@ pub(super) struct Amqp {
     virtual_host: Vec<u8>,
     /// Where summaries are put together.
     summary: Vec<u8>,
-    /// Nothing more comes from the server.
-    server_ended: bool,
+    /// The connection was seen from its beginning, and all that the client has said since.
+    from_start: bool,
+    /// Nothing more comes from the client, and from the server.
+    ended: [bool; 2],
 }
 
 /// How far a side could be read.
@@ -129,8 +131,17 @@ impl Amqp {
         }
         let mut m = self.queue.fresh();
         m.begin(PROTOCOL_HEADER, 0, LITTLE, Seen::within(cx, at, at + PROTOCOL_LEN));
+        if role == Role::Client {
+            self.begins();
+        }
         self.said(role, m, cx);
         Step::Done(PROTOCOL_LEN)
+    }
+
+    /// This is the beginning of the connection.
+    fn begins(&mut self) {
+        self.from_start = true;
+        self.channels.begin();
     }
 
     /// Bytes of texts, and of a body, that are kept of the next message.
@@ -158,6 +169,9 @@ impl Amqp {
         if !method.is_from(role) || m.read(method, r.rest()).is_none() {
             self.queue.recycle(m);
             return None;
+        }
+        if m.is(method::START) {
+            self.begins();
         }
         // A method in the middle of a content ends it.
         self.drop_open(role, channel, cx);
@@ -252,15 +266,21 @@ impl Amqp {
         if let Some(i) = open.iter().position(|m| m.channel == channel) {
             let m = open.swap_remove(i);
             cx.problem(Problem::Malformed, 0);
-            self.alone(role, m, Some(Incomplete::Truncated), cx);
+            self.cut(role, m, Incomplete::Truncated, cx);
         }
+    }
+
+    /// What was seen of a content whose end does not come.
+    fn cut(&mut self, role: Role, mut m: Box<Message>, why: Incomplete, cx: &mut Context<'_>) {
+        m.incomplete = m.incomplete.or(Some(why));
+        self.said(role, m, cx);
     }
 
     /// Reports all contents of `role` that have not come to their ends.
     fn drop_all(&mut self, role: Role, why: Incomplete, cx: &mut Context<'_>) {
         self.side(role).body = None;
         while let Some(m) = self.side(role).open.pop() {
-            self.alone(role, m, Some(why), cx);
+            self.cut(role, m, why, cx);
         }
     }
 
@@ -268,9 +288,14 @@ impl Amqp {
     fn lose(&mut self, role: Role, cx: &mut Context<'_>) {
         self.drop_all(role, Incomplete::Gap, cx);
         self.side(role).lost = true;
-        match role {
-            Role::Client => self.channels.lose_count(),
-            Role::Server => self.queue.iter_mut().for_each(|q| q.doubtful = true),
+        if role == Role::Client {
+            self.from_start = false;
+            self.channels.lose_count();
+        }
+        // What this side has answered in between is not known.
+        let by_server = role == Role::Client;
+        for q in self.queue.iter_mut() {
+            *(if q.by_server == by_server { &mut q.doubtful } else { &mut q.followed }) = true;
         }
     }
 }
@@ -309,10 +334,7 @@ impl Dissector for Amqp {
     }
 
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
-        let Side { lost, body, open } = self.side(role);
-        if *lost {
-            return;
-        }
+        let Side { body, open, .. } = self.side(role);
         match body {
             // Only some of a body is lost.
             Some(frame) if len <= frame.left => {
@@ -349,11 +371,12 @@ impl Dissector for Amqp {
             cx.problem(Problem::Malformed, rest.len() as u64);
         }
         self.drop_all(role, partial, cx);
-        self.server_ended |= role == Role::Server;
-        if self.server_ended {
-            while !self.queue.is_empty() {
-                self.give_up(0, why, cx);
-            }
+        self.ended[role.index()] = true;
+        // What waits for the server waits in vain after its end; the rest may still come.
+        let [client_ended, server_ended] = self.ended;
+        let over = |q: &Message| if q.by_server { client_ended && server_ended } else { server_ended };
+        while let Some(i) = self.queue.find(over) {
+            self.give_up(i, why, cx);
         }
     }
 

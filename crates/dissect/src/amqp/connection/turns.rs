@@ -3,6 +3,7 @@
 use remora_model::Incomplete;
 
 use super::Amqp;
+use super::channels::Publish;
 use crate::amqp::message::Message;
 use crate::amqp::method::{self, Turn};
 use crate::amqp::report;
@@ -24,12 +25,19 @@ impl Amqp {
 
     fn client_said(&mut self, mut m: Box<Message>, cx: &mut Context<'_>) {
         if m.is(method::PUBLISH) {
-            m.confirm = self.channels.publish(m.channel);
-            return if m.confirm.is_some() {
-                self.wait(m, cx)
-            } else {
-                self.alone(Role::Client, m, None, cx)
+            return match self.channels.publish(m.channel) {
+                Publish::Confirmed(number) => {
+                    m.confirm = Some(number);
+                    self.wait(m, cx);
+                }
+                // Most publishers ask for no confirmation, and one that began before the capture and goes
+                // on for days is not to be called incomplete all the time. A confirmation that comes
+                // nevertheless is told by itself.
+                Publish::Alone | Publish::Unknown => self.alone(Role::Client, m, None, cx),
             };
+        }
+        if m.is(method::CHANNEL_OPEN) {
+            self.channels.open(m.channel, cx);
         }
         if m.is(method::CONFIRM_SELECT) {
             self.channels.confirm(m.channel, cx);
@@ -49,7 +57,9 @@ impl Amqp {
                     }
                     return self.queue.recycle(m);
                 }
-                self.alone(Role::Client, m, None, cx);
+                // The server's close was told as the answer to what it blames.
+                let told = is_close_ok(&m) && self.channels.take_closed(m.channel);
+                self.orphan(Role::Client, m, (!told).then_some(Incomplete::NoRequest), cx);
             }
             Turn::Asks(_) | Turn::Alone => {
                 if m.is(method::CONSUME) {
@@ -86,17 +96,23 @@ impl Amqp {
 
     /// An answer of the server.
     fn answered(&mut self, m: Box<Message>, cx: &mut Context<'_>) {
-        let asked = |q: &Message| !q.by_server && q.channel == m.channel && answers(q, &m);
+        // Where some of what the client has asked is missing, what came before a question does not answer it.
+        let whole = self.from_start;
+        let before = |q: &Message| !whole && m.seen.first < q.seen.first;
+        let asked = |q: &Message| !q.by_server && q.channel == m.channel && answers(q, &m) && !before(q);
         // Of several that could be meant, some of which may have been answered among bytes that are
         // missing, it is not known which.
         let several = self.queue.iter().filter(|q| asked(q)).count() > 1;
-        if several && self.queue.iter().any(|q| asked(q) && q.doubtful) {
+        if self.queue.iter().any(|q| asked(q) && q.doubtful && (several || q.followed)) {
             while let Some(i) = self.queue.find(asked) {
                 self.give_up(i, Incomplete::Gap, cx);
             }
         }
         let Some(mut at) = self.queue.find(asked) else {
-            return self.alone(Role::Server, m, Some(Incomplete::NoRequest), cx);
+            if is_close_ok(&m) {
+                self.closed(m.channel, cx);
+            }
+            return self.orphan(Role::Server, m, Some(Incomplete::NoRequest), cx);
         };
         // Answers come in order: what was asked before on the channel has none.
         let older = |q: &Message| !q.by_server && q.confirm.is_none() && q.channel == m.channel;
@@ -143,7 +159,11 @@ impl Amqp {
                 break;
             }
         }
-        if found { self.queue.recycle(m) } else { self.alone(Role::Server, m, None, cx) }
+        if found {
+            self.queue.recycle(m);
+        } else {
+            self.orphan(Role::Server, m, Some(Incomplete::NoRequest), cx);
+        }
     }
 
     /// The server closes a channel or the connection, perhaps because of a method that is open.
@@ -156,12 +176,27 @@ impl Amqp {
             let blamed = |q: &Message| !q.by_server && q.confirm.is_none() && q.is(m.about);
             self.queue.find(|q| (channel == 0 || q.channel == channel) && blamed(q))
         };
+        let asks = |m: (u16, u16)| {
+            method::find(m.0, m.1).is_some_and(|m| matches!(m.turn, Turn::Asks(_)) && m.is_from(Role::Client))
+        };
         match at.and_then(|i| self.queue.take(i)) {
             Some(q) => {
                 self.report(Asker::Client, Some(&q), Some(&m), None, cx);
                 self.queue.recycle(q);
                 self.queue.recycle(m);
                 self.closed(channel, cx);
+                self.channels.note_closed(channel, cx);
+            }
+            None if !self.from_start && m.about == (0, 0) => {
+                // It ends what was not seen, or is no answer.
+                self.closed(channel, cx);
+                m.vague = true;
+                self.orphan(Role::Server, m, Some(Incomplete::Gap), cx);
+            }
+            None if !self.from_start && asks(m.about) => {
+                self.closed(channel, cx);
+                self.channels.note_closed(channel, cx);
+                self.orphan(Role::Server, m, Some(Incomplete::NoRequest), cx);
             }
             None => {
                 self.closed(channel, cx);
@@ -179,23 +214,31 @@ impl Amqp {
         self.channels.close(channel);
     }
 
-    fn wait(&mut self, m: Box<Message>, cx: &mut Context<'_>) {
+    fn wait(&mut self, mut m: Box<Message>, cx: &mut Context<'_>) {
         if self.queue.len() >= cx.limits.pending.max(1) {
             cx.problem(Problem::TooManyPending, 0);
             self.give_up(0, Incomplete::NoResponse, cx);
         }
+        let by_server = m.by_server;
+        m.doubtful |= self.sides[usize::from(!by_server)].lost;
         self.queue.push(m);
-        if self.server_ended {
+        if self.ended[Role::Server.index()] && !by_server {
             self.give_up(self.queue.len() - 1, Incomplete::NoResponse, cx);
         }
     }
 
     /// Reports what waits at `i` without an answer.
     pub(super) fn give_up(&mut self, i: usize, why: Incomplete, cx: &mut Context<'_>) {
-        let Some(q) = self.queue.take(i) else { return };
+        let Some(mut q) = self.queue.take(i) else { return };
+        if q.by_server && q.doubtful && (q.is(method::CHANNEL_CLOSE) || q.is(method::CONNECTION_CLOSE)) {
+            // What it answers may be missing as well.
+            q.vague = true;
+            return self.orphan(Role::Server, q, Some(Incomplete::Gap), cx);
+        }
         if q.by_server {
             // The client need not stay for the end.
-            return self.alone(Role::Server, q, None, cx);
+            let why = q.doubtful.then_some(Incomplete::Gap);
+            return self.alone(Role::Server, q, why, cx);
         }
         let why = if q.doubtful { Incomplete::Gap } else { why };
         self.alone(Role::Client, q, Some(why), cx);
@@ -216,6 +259,15 @@ impl Amqp {
         }
         if role == Role::Server && m.is(method::CANCEL) {
             self.channels.cancel(m.channel, m.shown(m.consumer_tag).unwrap_or_default());
+        }
+        self.queue.recycle(m);
+    }
+
+    /// Reports an answer to something that was not seen.
+    fn orphan(&mut self, role: Role, m: Box<Message>, incomplete: Option<Incomplete>, cx: &mut Context<'_>) {
+        match role {
+            Role::Client => self.report(Asker::Server, Some(&m), None, incomplete, cx),
+            Role::Server => self.report(Asker::Client, None, Some(&m), incomplete, cx),
         }
         self.queue.recycle(m);
     }

@@ -73,6 +73,7 @@ impl Flow {
         let Some(sctp) = self.sctp.as_deref_mut() else { return };
         let Some(data) = chunk.data().filter(|_| !chunk.is_cut()) else { return };
         self.has_payload = true;
+        sctp.control.went_on();
         self.head.get_or_insert((u32::from(chunk.len), packet.checksum));
         let Some(side) = sctp.sides.get_mut(dir) else { return };
         let whole = side.take(&data, lent.limits, |problem, bytes| lent.sink.problem(problem, bytes));

@@ -3,7 +3,9 @@
 mod aliases;
 mod turns;
 
-use remora_model::Incomplete;
+use std::collections::VecDeque;
+
+use remora_model::{Incomplete, Timestamp};
 
 use self::aliases::Aliases;
 use super::detect;
@@ -43,9 +45,26 @@ pub(super) struct Mqtt {
     /// Protocol level, once it is known.
     version: u8,
     client_id: Vec<u8>,
+    /// The CONNECT was seen.
+    from_start: bool,
+    /// Something was not seen since.
+    gapped: bool,
+    /// Exchanges of QoS 2 of which something may still come that was overtaken.
+    late: VecDeque<Late>,
     /// Nothing more comes from the client, and from the server.
     ended: [bool; 2],
 }
+
+/// An exchange that was told, by whether the server publishes in it and its identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Late {
+    by_server: bool,
+    id: Option<u16>,
+    when: Timestamp,
+}
+
+/// How many of them are remembered.
+const MAX_LATE: usize = 16;
 
 /// How far a side could be read.
 enum Step {
@@ -122,7 +141,7 @@ impl Mqtt {
             _ => match publish::read(&mut p, body, size) {
                 Head::Bytes(n) => {
                     let left = size.saturating_sub(n) as u64;
-                    p.size = Some(left);
+                    p.size = Some(left).filter(|_| p.budget > 0 || p.version > 0);
                     self.resolve(role, &mut p, cx);
                     self.side(role).open = Some(Open { packet: p, left });
                     Step::Done(head + n)
@@ -180,7 +199,7 @@ impl Mqtt {
     /// What later packets may refer to.
     fn note(&mut self, p: &Packet) {
         if p.kind == Type::Connect {
-            self.version = p.version;
+            (self.version, self.from_start) = (p.version, true);
         }
         let assigned =
             p.properties.iter().find(|[k, _]| k.of(p.arena.text()) == b"assigned_client_identifier");
@@ -203,7 +222,10 @@ impl Mqtt {
         side.aliases.clear();
         // What this side acknowledged in between is not known.
         let by_server = role == Role::Client;
-        self.queue.iter_mut().filter(|q| q.by_server == by_server).for_each(|q| q.doubtful = true);
+        for q in self.queue.iter_mut() {
+            *(if q.by_server == by_server { &mut q.doubtful } else { &mut q.followed }) = true;
+        }
+        self.gapped = true;
     }
 
     /// Reports a PUBLISH whose end will not come.
@@ -255,11 +277,7 @@ impl Dissector for Mqtt {
     }
 
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
-        let side = self.side(role);
-        if side.lost {
-            return;
-        }
-        match &mut side.open {
+        match &mut self.side(role).open {
             // Only some of a payload is lost.
             Some(open) if len <= open.left => {
                 open.left -= len;

@@ -2,7 +2,7 @@
 
 use remora_model::Incomplete;
 
-use super::Mqtt;
+use super::{Late, MAX_LATE, Mqtt};
 use crate::messaging::Asker;
 use crate::mqtt::packet::{Packet, Type};
 use crate::mqtt::report;
@@ -34,9 +34,29 @@ impl Mqtt {
         }
     }
 
-    fn published(&mut self, role: Role, p: Box<Packet>, cx: &mut Context<'_>) {
+    fn published(&mut self, role: Role, mut p: Box<Packet>, cx: &mut Context<'_>) {
         if p.qos == Some(0) {
             return self.alone(p, None, cx);
+        }
+        let by_server = p.by_server;
+        let is_late = |l: &Late| (l.by_server, l.id) == (by_server, p.id) && p.seen.first <= l.when;
+        if p.qos == Some(2) && self.late.iter().any(is_late) {
+            // What came of it was told before its turn had come.
+            cx.problem(Problem::Unsynced, p.seen.bytes.unsigned_abs());
+            return self.queue.recycle(p);
+        }
+        if let Some(i) = self.find(role, p.id, |q| q.kind == Type::Pubrel && q.answer.is_some())
+            && let Some(q) = self.queue.take(i)
+        {
+            // Its acknowledgement has overtaken it.
+            p.answer = q.answer;
+            p.incomplete = Some(Incomplete::Gap);
+            if !q.unseen {
+                p.seen.bytes += q.seen.bytes;
+                p.released = true;
+            }
+            self.queue.recycle(q);
+            return self.wait(p, cx);
         }
         // Sent once more, or the identifier is free again without an acknowledgement that was seen.
         if let Some(i) = self.find(role, p.id, |q| q.kind == Type::Publish) {
@@ -59,16 +79,37 @@ impl Mqtt {
         fits: impl Fn(&Packet) -> bool,
         cx: &mut Context<'_>,
     ) {
-        match self.find(role.other(), p.id, fits).and_then(|i| self.queue.take(i)) {
+        // Where something is missing, what came before a packet does not acknowledge it.
+        let whole = self.from_start && !self.gapped;
+        let fits = |q: &Packet| fits(q) && (whole || q.unseen || q.seen.first <= p.seen.first);
+        let Some(i) = self.find(role.other(), p.id, fits) else { return self.orphan(role, p, cx) };
+        if self.queue.get_mut(i).is_some_and(|q| q.doubtful && q.followed && q.answer.is_none()) {
+            // Both its acknowledgement and what this one is for may be missing.
+            self.give_up(i, Incomplete::Gap, cx);
+            if p.kind != Type::Pubcomp {
+                return self.orphan(role, p, cx);
+            }
+            // A part of what was told, or of something else.
+            cx.problem(Problem::Unsynced, p.seen.bytes.unsigned_abs());
+            return self.queue.recycle(p);
+        }
+        match self.queue.take(i) {
             Some(q) => {
                 let seen = together(q.answer, p.seen);
-                // Of QoS 2 there must have been a PUBREC.
-                let lacks = p.kind == Type::Pubcomp && q.kind == Type::Publish && q.answer.is_none();
+                // Of QoS 2 there must have been a PUBREC and a PUBREL.
+                let lacks =
+                    p.kind == Type::Pubcomp && q.kind == Type::Publish && (q.answer.is_none() || !q.released);
                 self.report(&q, Some((&p, seen)), lacks.then_some(Incomplete::Gap), cx);
+                if p.kind == Type::Pubcomp && (q.kind == Type::Pubrel || lacks) {
+                    if self.late.len() >= MAX_LATE {
+                        self.late.pop_front();
+                    }
+                    self.late.push_back(Late { by_server: q.by_server, id: p.id, when: seen.last });
+                }
                 self.queue.recycle(q);
                 self.queue.recycle(p);
             }
-            None => self.alone(p, Some(Incomplete::NoRequest), cx),
+            None => self.orphan(role, p, cx),
         }
     }
 
@@ -83,29 +124,51 @@ impl Mqtt {
                 q.answer = Some(together(q.answer, p.seen));
                 self.queue.recycle(p);
             }
-            None => self.alone(p, Some(Incomplete::NoRequest), cx),
+            None => {
+                // The rest of its exchange is still to come.
+                let mut q = self.queue.fresh();
+                q.begin(Type::Pubrel, self.version, 0, 0, p.seen);
+                (q.id, q.by_server, q.unseen) = (p.id, role == Role::Client, true);
+                (q.answer, q.incomplete) = (Some(p.seen), Some(Incomplete::NoRequest));
+                self.queue.recycle(p);
+                self.wait(q, cx);
+            }
         }
     }
 
     /// The sender goes on with a PUBLISH with QoS 2, perhaps one of an earlier connection.
     fn released(&mut self, role: Role, p: Box<Packet>, cx: &mut Context<'_>) {
-        let open = |q: &Packet| q.kind == Type::Publish && q.qos == Some(2);
+        let open = |q: &Packet| q.kind == Type::Publish && q.qos == Some(2) || q.unseen;
+        let overtaken = self.overtaken(&p);
         match self.find(role, p.id, open).and_then(|i| self.queue.get_mut(i)) {
             Some(q) => {
-                q.seen.bytes += p.seen.bytes;
+                if q.unseen {
+                    (q.seen, q.unseen) = (p.seen, false);
+                } else {
+                    q.seen.bytes += p.seen.bytes;
+                }
+                q.released = true;
                 self.queue.recycle(p);
             }
+            None if overtaken => self.queue.recycle(p),
             None => self.wait(p, cx),
         }
     }
 
-    fn wait(&mut self, p: Box<Packet>, cx: &mut Context<'_>) {
+    /// True for a PUBREL of which the end was told before it came.
+    fn overtaken(&self, p: &Packet) -> bool {
+        let is = |l: &Late| (l.by_server, l.id) == (p.by_server, p.id) && p.seen.first <= l.when;
+        self.late.iter().any(is)
+    }
+
+    fn wait(&mut self, mut p: Box<Packet>, cx: &mut Context<'_>) {
         if self.queue.len() >= cx.limits.pending.max(1) {
             cx.problem(Problem::TooManyPending, 0);
             self.give_up(0, Incomplete::NoResponse, cx);
         }
         // The side that is to answer may have hung up.
         let over = self.ended[usize::from(!p.by_server)];
+        p.doubtful |= self.sides[usize::from(!p.by_server)].lost;
         self.queue.push(p);
         if over {
             self.give_up(self.queue.len() - 1, Incomplete::NoResponse, cx);
@@ -129,6 +192,16 @@ impl Mqtt {
         self.queue.recycle(p);
     }
 
+    /// Reports what `role` acknowledges, of which nothing else was seen.
+    fn orphan(&mut self, role: Role, p: Box<Packet>, cx: &mut Context<'_>) {
+        let asker = if role == Role::Server { Asker::Client } else { Asker::Server };
+        let incomplete = p.incomplete.or(Some(Incomplete::NoRequest));
+        let answer = Some((&*p, p.seen));
+        let kind = p.kind.acknowledges();
+        report::emit(asker, kind, None, answer, incomplete, &self.client_id, self.from_start, cx);
+        self.queue.recycle(p);
+    }
+
     fn report(
         &mut self,
         asked: &Packet,
@@ -138,7 +211,16 @@ impl Mqtt {
     ) {
         let asker = if asked.by_server { Asker::Server } else { Asker::Client };
         let incomplete = asked.incomplete.or(answer.and_then(|a| a.0.incomplete)).or(incomplete);
-        report::emit(asker, asked, answer, incomplete, &self.client_id, cx);
+        let partial = asked.kind == Type::Pubrel && (!self.from_start || self.gapped);
+        let incomplete = incomplete.or(partial.then_some(Incomplete::Gap));
+        // A PUBREL may go on with a PUBLISH that was not seen, or be the first of this connection.
+        let kind = match asked.kind {
+            // What was received was published.
+            Type::Pubrel if asked.answer.is_some() => Some(Type::Publish),
+            Type::Pubrel if !self.from_start || self.gapped => None,
+            kind => Some(kind),
+        };
+        report::emit(asker, kind, Some(asked), answer, incomplete, &self.client_id, self.from_start, cx);
     }
 }
 

@@ -38,12 +38,18 @@ pub(super) struct Nats {
     subscriptions: Subscriptions,
     user: Vec<u8>,
     client: Vec<u8>,
-    /// The client is told of everything that it was understood.
-    verbose: bool,
+    /// The client is told of everything that it was understood; `None`: not known.
+    verbose: Option<bool>,
+    /// The connection was joined in its middle.
+    joined: bool,
     /// Bytes are missing: it is not known what a `+OK` or a PONG is for.
     gapped: bool,
-    /// The connection was seen from its beginning.
+    /// The connection was seen from its beginning, and all that the client has said since.
     from_start: bool,
+    /// The same of the server.
+    server_whole: bool,
+    /// A consumer of JetStream whose newest fetch was seen, with its answer.
+    fetched: Vec<u8>,
     /// The server offers TLS, and the client has not said anything yet.
     may_be_tls: bool,
     /// Nothing more comes from the client, and from the server.
@@ -103,11 +109,16 @@ impl Nats {
         }
         match line.op {
             Op::Info => {
-                self.from_start = true;
+                // A server says it again when something has changed.
+                let begins = !self.joined && !self.gapped;
+                self.from_start |= begins;
+                self.server_whole |= begins;
                 let offers = |key| super::options::word(line.text, key) == Some(b"true");
                 self.may_be_tls = offers("tls_required") || offers("tls_available");
             }
-            Op::Connect => (self.from_start, self.may_be_tls) = (true, false),
+            Op::Connect => {
+                (self.from_start, self.may_be_tls, self.gapped) = (true, false, false);
+            }
             _ => {}
         }
         let mut m = self.queue.fresh();
@@ -159,12 +170,18 @@ impl Nats {
     fn lose(&mut self, role: Role, cx: &mut Context<'_>) {
         self.drop_open(role, Incomplete::Gap, cx);
         self.side(role).lost = true;
-        (self.gapped, self.verbose) = (true, false);
+        self.gapped = true;
+        self.from_start &= role == Role::Server;
+        self.server_whole &= role == Role::Client;
+        self.fetched.clear();
         while let Some(i) = self.queue.find(|q| q.wants_ok || q.op == Op::Ping) {
             self.give_up(i, Incomplete::Gap, cx);
         }
         let by_server = role == Role::Client;
-        self.queue.iter_mut().filter(|q| q.by_server == by_server).for_each(|q| q.doubtful = true);
+        for q in self.queue.iter_mut() {
+            q.doubtful |= q.by_server == by_server;
+            q.followed = true;
+        }
     }
 }
 
@@ -202,11 +219,13 @@ impl Dissector for Nats {
         }
     }
 
+    fn joined(&mut self, _: Role, _: u64) -> bool {
+        (self.joined, self.gapped) = (true, true);
+        false
+    }
+
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
         let side = self.side(role);
-        if side.lost {
-            return;
-        }
         // Only some of a payload may be lost.
         if let Some(m) = &mut side.open
             && m.pass_unseen(len)
@@ -262,5 +281,6 @@ impl Dissector for Nats {
             + self.subscriptions.memory()
             + self.user.capacity()
             + self.client.capacity()
+            + self.fetched.capacity()
     }
 }

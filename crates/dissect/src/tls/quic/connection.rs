@@ -52,7 +52,8 @@ impl Quic {
 
     fn report(&mut self, incomplete: Option<Incomplete>, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.reported, true) {
-            self.handshake.report(incomplete, cx);
+            let missing = self.facts().missing.then_some(Incomplete::Gap);
+            self.handshake.report(incomplete.or(missing), cx);
             // The keys stay, to know packets of the same connection that come again.
             self.handshake = Handshake::default();
             self.sides = Default::default();
@@ -78,6 +79,12 @@ impl Quic {
             if opened.is_some() {
                 if self.reported {
                     self.begin_anew();
+                }
+                if keys.as_ref().is_some_and(Initial::goes_on) {
+                    let first_seen = self.initial.is_some();
+                    let facts = self.facts();
+                    facts.missing |= !first_seen;
+                    facts.retry |= first_seen;
                 }
                 self.initial = keys;
                 self.sides = Default::default();

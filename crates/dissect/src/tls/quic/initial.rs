@@ -121,6 +121,14 @@ impl Keys {
     }
 }
 
+impl Initial {
+    /// True when a packet of the client was opened that was not its first: numbers go on after a Retry
+    /// (RFC 9000 section 17.2.5.3).
+    pub(super) fn goes_on(&self) -> bool {
+        self.sides[0].largest.is_some_and(|n| n > 0)
+    }
+}
+
 /// A packet number of which the low bytes are known (RFC 9000 appendix A.3).
 fn whole_number(largest: Option<u64>, truncated: u64, len: usize) -> u64 {
     let expected = largest.map_or(0, |n| n.saturating_add(1));
