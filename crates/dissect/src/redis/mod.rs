@@ -18,6 +18,7 @@
 //! - Bytes missing inside a value leave the order intact. Other gaps on the server's side end all
 //!   open calls with `incomplete = gap`, because it cannot be known which were answered.
 
+mod answers;
 mod command;
 mod detect;
 mod error;

@@ -279,6 +279,11 @@ impl Reply {
         self.text.get(self.error.clone()?)
     }
 
+    /// Where in the text that is.
+    pub(super) fn error_range(&self) -> Option<Range<usize>> {
+        self.error.clone()
+    }
+
     /// True when it is an error itself.
     pub(super) fn is_error(&self) -> bool {
         matches!(self.kind, Some(Kind::Error | Kind::BulkError))
