@@ -26,8 +26,8 @@ const FREQUENT: [i16; 14] = [18, 3, 17, 36, 10, 0, 1, 2, 11, 14, 12, 9, 22, 68];
 pub(super) enum Fit {
     /// The message is whole and fits.
     Whole,
-    /// Its beginning fits: so many bytes that could have been wrong. Of responses those that are zero do
-    /// not count: zeros are a beginning of nearly everything.
+    /// Its beginning fits: so many bytes that could have been wrong. Of responses only records count:
+    /// numbers and short texts are found in nearly everything.
     Part(usize),
     No,
 }
@@ -84,7 +84,7 @@ pub(super) fn request_fit(body: &Body, header: &RequestHeader, rest: &[u8], at: 
     let flexible = header::is_flexible(body, header.api_version);
     let mut walker = Walker::default();
     walker.begin(body.request, header.api_version, flexible, flexible, left);
-    fit(&mut walker, rest, usize::MAX)
+    fit(&mut walker, rest, true)
 }
 
 fn response(bytes: &[u8]) -> Verdict {
@@ -115,23 +115,18 @@ fn response_fit_by(walker: &mut Walker, body: &Body, key: i16, version: i16, siz
     let flexible = header::is_flexible(body, version);
     let tags = header::has_response_tags(body, key, version);
     walker.begin(body.response, version, flexible, tags, left);
-    fit(walker, rest, 0)
+    fit(walker, rest, false)
 }
 
-/// Walks over what is there. `zeros` is how many zeros of one value count at most.
-fn fit(walker: &mut Walker, bytes: &[u8], zeros: usize) -> Fit {
+/// Walks over what is there. `all`: not only records count.
+fn fit(walker: &mut Walker, bytes: &[u8], all: bool) -> Fit {
     let (mut at, mut proof) = (0, 0);
-    let good_for = |at: usize, n: usize| {
-        let told = bytes.get(at..at + n).unwrap_or_default();
-        let zero = told.iter().filter(|b| **b == 0).count();
-        n - zero.saturating_sub(zeros).min(n)
-    };
     loop {
         match walker.step(bytes.get(at..).unwrap_or_default()) {
             // Anything can stand there.
             Step::Token(n, Token::Piece(_)) => at += n,
             Step::Token(n, token) if is_plausible(token) => {
-                proof += good_for(at, n);
+                proof += if all { n } else { 0 };
                 at += n;
                 if let Token::Blob(Field { kind: Kind::Records, .. }, len) = token {
                     match batch_fit(bytes.get(at..).unwrap_or_default(), len) {
@@ -141,7 +136,7 @@ fn fit(walker: &mut Walker, bytes: &[u8], zeros: usize) -> Fit {
                 }
             }
             Step::Quiet(n) => {
-                proof += good_for(at, n);
+                proof += if all { n } else { 0 };
                 at += n;
             }
             Step::More => return Fit::Part(proof),

@@ -258,8 +258,7 @@ impl Dissector for Redis {
                     self.request.hole = true;
                 }
                 Role::Server => {
-                    self.reply.unseen(len);
-                    self.reply.hole = true;
+                    self.reply.lost(len);
                 }
             }
         } else {

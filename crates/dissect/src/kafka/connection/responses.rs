@@ -13,12 +13,12 @@ use crate::{Context, Problem, Role, seen::Seen};
 /// know; the response has version 0 then (KIP-511).
 const UNSUPPORTED_VERSION: [u8; 2] = [0, 35];
 
-/// Bytes of a response that have to fit, and not be zero, before it is believed after a gap although
-/// its end is not there.
+/// Proof with which a response is believed after a gap although its end is not there: a batch of records
+/// is in it.
 const ENOUGH: usize = 64;
 
-/// Bytes of a response among which as many have to be.
-const WITHIN: usize = 4 << 10;
+/// Bytes of a response among which that has to be, or its end.
+const WITHIN: usize = 16 << 10;
 
 /// How much higher than another the correlation id of a response right behind it may be: clients
 /// count, and brokers answer in order.
@@ -135,7 +135,7 @@ impl Kafka {
     ///
     /// Small numbers and zeros stand in every response, so that a length and a correlation id are found
     /// where there are none. A response has to fit its table to the end, and what is behind it has to be
-    /// another one; or a good deal of it fits that is not zero.
+    /// another one; or records are in it.
     pub(super) fn find_response(&self, bytes: &[u8]) -> Result<usize, usize> {
         let last = bytes.len().saturating_sub(header::RESPONSE - 1);
         let mut waits = None;

@@ -181,6 +181,7 @@ impl Redis {
                 cx.problem(Problem::PayloadLimit, self.reply.cut);
             }
             let seen = seen.until(cx, at);
+            self.reply.stop();
             let p =
                 if self.unrecorded == 0 && self.reply.kind() != Some(Kind::Push) { self.pop() } else { None };
             let request = p.as_ref().map(|p| (&p.shown, p.seen));
