@@ -26,7 +26,8 @@ const FREQUENT: [i16; 14] = [18, 3, 17, 36, 10, 0, 1, 2, 11, 14, 12, 9, 22, 68];
 pub(super) enum Fit {
     /// The message is whole and fits.
     Whole,
-    /// Its beginning fits: so many bytes that could have been wrong.
+    /// Its beginning fits: so many bytes that could have been wrong. Of responses only records count:
+    /// numbers and short texts are found in nearly everything.
     Part(usize),
     No,
 }
@@ -83,7 +84,7 @@ pub(super) fn request_fit(body: &Body, header: &RequestHeader, rest: &[u8], at: 
     let flexible = header::is_flexible(body, header.api_version);
     let mut walker = Walker::default();
     walker.begin(body.request, header.api_version, flexible, flexible, left);
-    fit(&mut walker, rest)
+    fit(&mut walker, rest, true)
 }
 
 fn response(bytes: &[u8]) -> Verdict {
@@ -114,19 +115,19 @@ fn response_fit_by(walker: &mut Walker, body: &Body, key: i16, version: i16, siz
     let flexible = header::is_flexible(body, version);
     let tags = header::has_response_tags(body, key, version);
     walker.begin(body.response, version, flexible, tags, left);
-    fit(walker, rest)
+    fit(walker, rest, false)
 }
 
-/// Walks over what is there.
-fn fit(walker: &mut Walker, bytes: &[u8]) -> Fit {
+/// Walks over what is there. `all`: not only records count.
+fn fit(walker: &mut Walker, bytes: &[u8], all: bool) -> Fit {
     let (mut at, mut proof) = (0, 0);
     loop {
         match walker.step(bytes.get(at..).unwrap_or_default()) {
             // Anything can stand there.
             Step::Token(n, Token::Piece(_)) => at += n,
             Step::Token(n, token) if is_plausible(token) => {
+                proof += if all { n } else { 0 };
                 at += n;
-                proof += n;
                 if let Token::Blob(Field { kind: Kind::Records, .. }, len) = token {
                     match batch_fit(bytes.get(at..).unwrap_or_default(), len) {
                         Some(more) => proof += more,
@@ -135,8 +136,8 @@ fn fit(walker: &mut Walker, bytes: &[u8]) -> Fit {
                 }
             }
             Step::Quiet(n) => {
+                proof += if all { n } else { 0 };
                 at += n;
-                proof += n;
             }
             Step::More => return Fit::Part(proof),
             Step::Done => return Fit::Whole,

@@ -16,7 +16,8 @@
 //!   The tokens that follow SaslHandshake version 0 without any header are counted as opaque.
 //! - Bytes missing inside a message leave the order intact, because its length is known. After
 //!   other gaps a request has to prove itself by decoding to its end, and a response by the
-//!   correlation id of an open request; a response to a request that was not seen is a call of its
+//!   correlation id of an open request and by decoding to its end, with nothing or another response
+//!   behind it, or records in it; a response to a request that was not seen is a call of its
 //!   own only in a stream that is known to stand at the beginning of a message.
 
 mod api;

@@ -92,7 +92,8 @@ impl Answer {
 
     /// The next bytes of it.
     pub(super) fn piece(&mut self, bytes: &[u8]) {
-        let n = if self.secret { 0 } else { bytes.len().min(self.room()) };
+        // Behind a hole nothing is kept, lest what stands on both sides of it is read as one.
+        let n = if self.left_out > 0 { 0 } else { bytes.len().min(self.room()) };
         self.value.extend_from_slice(bytes.get(..n).unwrap_or_default());
         self.left_out += (bytes.len() - n) as u64;
     }
@@ -109,7 +110,13 @@ impl Answer {
 
     /// The value ends.
     pub(super) fn end_value(&mut self) {
-        self.json.key(&self.name);
+        if self.name.is_empty() {
+            // Of one value without a key: the value alone.
+            let budget = self.json.room() + self.json.text().len();
+            self.json.begin(budget);
+        } else {
+            self.json.key(&self.name);
+        }
         if self.secret {
             self.json.string(b"***");
         } else {

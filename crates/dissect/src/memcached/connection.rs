@@ -62,8 +62,9 @@ pub(super) struct Memcached {
     pub(super) pairing: Pairing<Exchange>,
     /// The server has been heard.
     pub(super) heard: bool,
-    /// The server has asked for authentication.
-    pub(super) unauthenticated: bool,
+    /// The client has authenticated itself, or need not: the server has done what it asked for. False
+    /// when it was told to.
+    pub(super) authenticated: Option<bool>,
     /// What the server sends from here on is a log.
     pub(super) opaque: bool,
     server_ended: bool,
@@ -79,7 +80,7 @@ impl Memcached {
             shown: super::responses::Shown::default(),
             pairing: Pairing::new(),
             heard: false,
-            unauthenticated: false,
+            authenticated: None,
             opaque: false,
             server_ended: false,
         }

@@ -10,6 +10,9 @@ use crate::seen::Seen;
 use crate::sql::pairing;
 use crate::{Context, Problem};
 
+/// Bytes of a name and a password, with the space between them: servers take 256 of each.
+const MAX_CREDENTIALS: i64 = 513;
+
 /// Keys shown of one command.
 const MAX_KEYS: usize = 64;
 
@@ -38,6 +41,8 @@ pub(super) struct Asked {
     pub(super) opaque: u32,
     pub(super) token: Vec<u8>,
     pub(super) secret: bool,
+    /// The value may be a name and a password.
+    pub(super) doubtful: bool,
     pub(super) cut: u64,
     pub(super) incomplete: Option<Incomplete>,
 }
@@ -52,6 +57,7 @@ impl Asked {
         (self.flags, self.expiration, self.cas, self.delta, self.size) = (None, None, None, None, None);
         (self.noreply, self.quiet, self.retrieves, self.secret) = (false, false, false, false);
         (self.opcode, self.opaque, self.cut, self.incomplete) = (0, 0, 0, None);
+        self.doubtful = false;
     }
 
     pub(super) fn key(&mut self, key: &[u8]) {
@@ -60,6 +66,16 @@ impl Asked {
             self.keys.extend_from_slice(key);
             self.ends.push(self.keys.len());
         }
+    }
+
+    /// True when the value that is stored looks like a name and a password, with which a client
+    /// authenticates itself in the text protocol (memcached `-Y`, `doc/protocol.txt`).
+    pub(super) fn may_authenticate(&self) -> bool {
+        let printable = self.value.iter().all(|b| *b >= b' ' && *b != 0x7f);
+        self.kind == Kind::Store
+            && self.size.is_some_and(|n| n <= MAX_CREDENTIALS)
+            && printable
+            && memchr::memchr(b' ', &self.value).is_some_and(|at| at > 0)
     }
 
     pub(super) fn first_key(&self) -> Option<&[u8]> {
@@ -159,7 +175,7 @@ impl pairing::Exchange for Exchange {
             fields.int(field::MEMCACHED_DELTA, a.delta);
             fields.add(field::MEMCACHED_NOREPLY, ValueRef::Bool(a.noreply || a.quiet));
             let value: &[u8] = if a.secret { b"***" } else { &a.value };
-            fields.text(field::MEMCACHED_REQUEST_BODY, a.size.map(|_| value));
+            fields.text(field::MEMCACHED_REQUEST_BODY, a.size.filter(|_| !a.doubtful).map(|_| value));
         }
         let flags = answer.and_then(|a| a.flags).or(asked.and_then(|a| a.flags));
         fields.int(field::MEMCACHED_FLAGS, flags);

@@ -9,7 +9,9 @@
 //! - `failed` is true for ERROR, CLIENT_ERROR and SERVER_ERROR and for the statuses of the binary
 //!   protocol that mean the same; a miss, or a value that was not stored, is no failure.
 //! - What SASL says is never written down, and neither is a value that is stored after the server
-//!   has asked for authentication.
+//!   has asked for authentication. Until the server has done something for the client, a value that
+//!   looks like a name and a password is left out.
+//! - A value that comes without its key, as the answer to a request that is not known, is shown alone.
 //! - After a gap pairs are made again once the client has been seen to wait for an answer.
 
 mod answer;

@@ -48,7 +48,7 @@ impl Memcached {
         if !self.asking.line(line) && !self.unknown(line) {
             return Progress::Fault(at);
         }
-        self.asking.asked.secret = self.unauthenticated && self.asking.asked.kind == Kind::Store;
+        self.asking.asked.secret = self.authenticated == Some(false) && self.asking.asked.kind == Kind::Store;
         let size = self.asking.asked.size.and_then(|n| u64::try_from(n).ok());
         let side = self.side(Role::Client);
         side.open = Some(seen);
@@ -78,7 +78,9 @@ impl Memcached {
     pub(super) fn value_sent(&mut self, piece: &[u8], cx: &Context<'_>) -> bool {
         let budget = if self.asking.asked.secret { 0 } else { self.budget(cx) };
         let asked = &mut self.asking.asked;
-        let n = piece.len().min(budget.saturating_sub(asked.value.len()));
+        // Behind a hole nothing is kept, lest what stands on both sides of it is read as one.
+        let room = if asked.cut > 0 { 0 } else { budget.saturating_sub(asked.value.len()) };
+        let n = piece.len().min(room);
         asked.value.extend_from_slice(piece.get(..n).unwrap_or_default());
         if !asked.secret {
             asked.cut += (piece.len() - n) as u64;
@@ -92,6 +94,7 @@ impl Memcached {
         let Some(seen) = side.open.take() else { return };
         let hole = std::mem::take(&mut side.hole);
         self.asking.request = Some(seen.until(cx, end));
+        self.asking.asked.doubtful = self.authenticated.is_none() && self.asking.asked.may_authenticate();
         self.asking.incomplete = hole.then_some(Incomplete::Gap);
         if self.asking.asked.noreply {
             self.asking.emit(None, &(), cx);

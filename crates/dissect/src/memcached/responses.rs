@@ -92,7 +92,9 @@ impl Memcached {
                 answer.status(word);
                 answer.line(line);
                 (answer.failed, answer.client_error) = (true, client);
-                self.unauthenticated |= line == b"CLIENT_ERROR unauthenticated";
+                if line == b"CLIENT_ERROR unauthenticated" {
+                    self.authenticated = Some(false);
+                }
                 self.answered(end, false, cx);
             }
         }
@@ -114,19 +116,19 @@ impl Memcached {
         self.shown = shown;
     }
 
-    /// Begins a value that comes without its key: that of the request, where there is one only.
+    /// Begins a value that comes without its key: that of the request, where it is known which one that
+    /// is.
     fn name_value(&mut self, len: u64, binary: bool) {
+        let found = self.matching(binary);
         let Self { pairing, answer, .. } = self;
-        let mut names = pairing.pending().take(if binary { usize::MAX } else { 1 });
-        let asked =
-            names.find(|e| !binary || e.asked.opcode == answer.opcode && e.asked.opaque == answer.opaque);
-        let key = std::mem::take(&mut answer.key);
-        let name = match asked.and_then(|e| e.asked.first_key()) {
-            _ if !key.is_empty() => key.as_slice(),
-            Some(name) => name,
-            None => b"value",
+        let asked = match found {
+            (Some(i), 1) => pairing.pending().nth(i),
+            _ => None,
         };
-        answer.begin_value(name, len);
+        let key = std::mem::take(&mut answer.key);
+        let name =
+            if key.is_empty() { asked.and_then(|e| e.asked.first_key()) } else { Some(key.as_slice()) };
+        answer.begin_value(name.unwrap_or_default(), len);
         answer.key = key;
     }
 
@@ -204,22 +206,13 @@ impl Memcached {
         let hole = std::mem::take(&mut side.hole);
         self.block = false;
         self.heard = true;
+        if !self.answer.failed {
+            self.authenticated = Some(true);
+        }
         self.answer.finish();
         let seen = seen.until(cx, end);
         let why = hole.then_some(Incomplete::Gap);
-        let mut matching = None;
-        let mut count = 0;
-        if !self.pairing.is_unsure() {
-            for (i, e) in self.pairing.pending().enumerate() {
-                if e.asked.expects(&self.answer, binary) {
-                    matching.get_or_insert(i);
-                    count += 1;
-                }
-                if !e.asked.quiet {
-                    break;
-                }
-            }
-        }
+        let (matching, count) = self.matching(binary);
         match matching {
             Some(i) if count == 1 => {
                 self.pass_quiet(i, cx);
@@ -243,6 +236,23 @@ impl Memcached {
         if self.pairing.is_empty() || self.pairing.is_unsure() {
             self.pairing.rest(&(), cx);
         }
+    }
+
+    /// The first request that the answer may be to, and how many there are.
+    fn matching(&self, binary: bool) -> (Option<usize>, usize) {
+        let (mut matching, mut count) = (None, 0);
+        if !self.pairing.is_unsure() {
+            for (i, e) in self.pairing.pending().enumerate() {
+                if e.asked.expects(&self.answer, binary) {
+                    matching.get_or_insert(i);
+                    count += 1;
+                }
+                if !e.asked.quiet {
+                    break;
+                }
+            }
+        }
+        (matching, count)
     }
 
     /// Reports an answer to a request that is not known.

@@ -98,6 +98,14 @@ pub(super) fn begins_reply(bytes: &[u8]) -> Option<bool> {
     }
 }
 
+/// Whether that is what a replica sends its master, again and again. `None`: more bytes will tell.
+pub(super) fn is_replica(bytes: &[u8]) -> Option<bool> {
+    const ACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n";
+    let n = bytes.len().min(ACK.len());
+    let same = ACK.get(..n).zip(bytes.get(..n)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
+    if same && n < ACK.len() { None } else { Some(same) }
+}
+
 /// Where something begins that a server sends unasked, and that is not found inside a reply.
 pub(super) fn find_push(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;

@@ -15,9 +15,17 @@
 //! - Secrets are never written down: passwords of AUTH, HELLO, MIGRATE and ACL SETUSER, values of
 //!   secret settings in CONFIG SET and in the reply to CONFIG GET, replies that list ACL users.
 //! - Values beyond the payload limit are passed over, not held; lengths stay exact.
-//! - Bytes missing inside a value leave the order intact. Other gaps on the server's side end all
-//!   open calls with `incomplete = gap`, because it cannot be known which were answered.
+//! - Bytes missing inside a value leave the order intact; what follows them in it is not shown. Other
+//!   gaps on the server's side end all open calls with `incomplete = gap`, because it cannot be known
+//!   which were answered.
+//! - After a join and after such gaps the order is in doubt: pairs are held back until the client has
+//!   waited for its replies several times, was quiet for a second, or says nothing more. A reply that the
+//!   command cannot have, or one too many, shows that it was wrong: commands and replies are then
+//!   reported by themselves.
+//! - What answers a SUBSCRIBE that was not seen has its `redis_type`, without a key.
+//! - Joined in the middle of a replication stream, nothing is reported: a master sends commands too.
 
+mod answers;
 mod command;
 mod detect;
 mod error;

@@ -6,8 +6,9 @@ mod replies;
 mod subscriptions;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use remora_model::Incomplete;
+use remora_model::{Incomplete, Timestamp};
 
 use doubt::Doubt;
 
@@ -15,7 +16,7 @@ use super::{
     detect,
     reply::Reply,
     request::{Effect, Request, Shown},
-    resp::Parser,
+    resp::{Kind, Parser},
 };
 use crate::{Context, Dissector, Ending, Problem, Role, Taken, seen::Seen};
 
@@ -35,9 +36,12 @@ struct Pending {
     incomplete: Option<Incomplete>,
     /// Commands behind it that were reported at once because too many were waiting.
     unrecorded: u64,
-    /// Replies that came so far, of a command that has several.
+    /// Replies that came so far, of a command that has several, or whose reply is held back.
     replies: Vec<u8>,
     answered: Option<Seen>,
+    /// Of a reply that is held back: its type, and where in it an error is.
+    type_name: Option<&'static str>,
+    error: Option<Range<usize>>,
 }
 
 impl Pending {
@@ -93,13 +97,16 @@ pub(super) struct Redis {
     server_ended: bool,
     /// Set while it is unknown which command the next reply answers.
     doubt: Option<Doubt>,
-    /// The connection was joined, and no reply was given to a command so far.
-    joined: bool,
+    /// Commands with replies that are held back until the order is certain.
+    kept: Vec<Pending>,
+    /// The connection was joined at commands, and the other side has said nothing: it may be a replica,
+    /// to which its master sends the like.
+    unheard: bool,
     /// The server's boundaries are lost, and a command has come since: what follows answers it.
     asked: bool,
     /// Bytes of the server that were shown, and left because a push may begin in them.
     left: usize,
-    /// Memory of `pending`.
+    /// Memory of `pending` and `kept`.
     held: usize,
 }
 
@@ -120,7 +127,8 @@ impl Redis {
             opaque: false,
             server_ended: false,
             doubt: None,
-            joined: false,
+            kept: Vec::new(),
+            unheard: false,
             asked: false,
             left: 0,
             held: 0,
@@ -140,7 +148,7 @@ impl Redis {
         let passed = found.unwrap_or(bytes.len().saturating_sub(TAIL));
         if passed > 0 {
             cx.problem(Problem::Unsynced, passed as u64);
-            self.doubt.get_or_insert_default().more();
+            self.doubt(false, cx);
         }
         self.client.lost = found.is_none();
         found.ok_or(passed)
@@ -162,16 +170,17 @@ impl Redis {
                     self.queue(seen.until(cx, at), Some(Incomplete::Gap), cx);
                 }
                 self.scanned = 0;
-                self.doubt.get_or_insert_default().more();
+                self.doubt(false, cx);
             }
             Role::Server => {
                 // Of several commands it is unknown which are still to be answered.
-                if self.pending.len() as u64 + self.unrecorded > 1 {
-                    self.doubt.get_or_insert_default().more();
-                } else if let Some(doubt) = &mut self.doubt {
-                    doubt.some_replies();
+                let one = self.pending.len() as u64 + self.unrecorded <= 1;
+                let unsure = self.doubt.as_ref().filter(|_| !self.is_tentative());
+                let idle = unsure.map_or(one, |d| d.idle);
+                self.doubt(idle, cx);
+                if !self.unheard {
+                    self.give_up(at, Incomplete::Gap, Incomplete::Gap, cx);
                 }
-                self.give_up(at, Incomplete::Gap, Incomplete::Gap, cx);
                 self.asked = false;
                 self.left = 0;
             }
@@ -185,7 +194,7 @@ impl Redis {
     fn recycle(&mut self, mut p: Pending) {
         if self.spare.len() < SPARE && p.memory() <= SPARE_BYTES {
             p.replies.clear();
-            p.answered = None;
+            (p.answered, p.type_name, p.error) = (None, None, None);
             p.unrecorded = 0;
             self.spare.push(p);
         }
@@ -197,6 +206,15 @@ impl Redis {
         self.held = self.held.saturating_sub(p.memory());
         self.unrecorded += p.unrecorded;
         Some(p)
+    }
+
+    /// What was taken for commands is part of a replication stream.
+    fn forget_commands(&mut self, cx: &mut Context<'_>) {
+        while let Some(p) = self.pop() {
+            cx.problem(Problem::Opaque, u64::try_from(p.seen.bytes).unwrap_or(0));
+            self.recycle(p);
+        }
+        self.unrecorded = 0;
     }
 
     /// Everything from here on is the replication stream.
@@ -220,11 +238,11 @@ impl Dissector for Redis {
     }
 
     fn joined(&mut self, role: Role, passed: u64) -> bool {
-        self.joined = true;
         self.side(role).lost = true;
-        if role == Role::Client && passed > 0 {
-            self.doubt.get_or_insert_default().more();
-        }
+        self.unheard |= role == Role::Client;
+        // A client that was joined where a command begins may have waited for that moment.
+        let doubt = self.doubt.get_or_insert_with(|| Doubt { idle: true, ..Doubt::default() });
+        doubt.idle &= passed == 0;
         true
     }
 
@@ -240,8 +258,7 @@ impl Dissector for Redis {
                     self.request.hole = true;
                 }
                 Role::Server => {
-                    self.reply.unseen(len);
-                    self.reply.hole = true;
+                    self.reply.lost(len);
                 }
             }
         } else {
@@ -280,12 +297,29 @@ impl Dissector for Redis {
         // how far a half-read reply came.
         self.server_ended |= role == Role::Server;
         if self.server_ended {
+            if self.server.open.is_some() && self.reply.kind().is_some_and(|kind| kind != Kind::Push) {
+                self.heard(cx.time_at(rest.len()), cx);
+            }
+            if self.is_tentative() {
+                self.release(cx);
+            }
+            // Nobody has answered: the side with the lower port is the server, whatever it says.
+            if self.unheard && cx.client.port < cx.server.port {
+                self.forget_commands(cx);
+            }
             self.give_up(rest.len(), partial, why, cx);
         }
     }
 
+    fn tick(&mut self, now: Timestamp, cx: &mut Context<'_>) {
+        self.settle(now, cx);
+    }
+
     fn is_busy(&self) -> bool {
-        !self.pending.is_empty() || self.client.open.is_some() || self.server.open.is_some()
+        !self.pending.is_empty()
+            || !self.kept.is_empty()
+            || self.client.open.is_some()
+            || self.server.open.is_some()
     }
 
     fn memory(&self) -> usize {

@@ -65,6 +65,8 @@ pub(super) struct Reply {
     pub(super) cut: u64,
     /// Bytes are missing from it.
     pub(super) hole: bool,
+    /// Bytes of the string being read are.
+    broken: bool,
 }
 
 impl Reply {
@@ -86,6 +88,7 @@ impl Reply {
             budget: 0,
             cut: 0,
             hole: false,
+            broken: false,
         }
     }
 
@@ -104,6 +107,7 @@ impl Reply {
         self.budget = budget;
         self.cut = 0;
         self.hole = false;
+        self.broken = false;
         if secrecy == Secrecy::All {
             self.text.extend(b"***");
         }
@@ -159,6 +163,7 @@ impl Reply {
     }
 
     fn begin_leaf(&mut self, kind: Kind) {
+        self.broken = false;
         if self.depth > 0 {
             if let Some(head) = self.heads.get_mut(self.leaves) {
                 head.len = 0;
@@ -173,6 +178,10 @@ impl Reply {
 
     fn piece(&mut self, bytes: &[u8]) {
         let Some((kind, _)) = self.leaf else { return };
+        if self.broken {
+            self.cut += bytes.len() as u64;
+            return;
+        }
         if self.depth > 0
             && let Some(head) = self.heads.get_mut(self.leaves)
         {
@@ -214,7 +223,7 @@ impl Reply {
             }
         }
         let string = matches!(kind, Kind::Bulk | Kind::Simple | Kind::Verbatim);
-        if self.depth > 0 && string && !text::is_plain(value) {
+        if self.depth > 0 && string && !self.broken && !text::is_plain(value) {
             self.quoted.clear();
             text::write_argument(value, &mut self.quoted);
             self.text.truncate(start);
@@ -233,6 +242,25 @@ impl Reply {
         let n = bytes.len().min(room);
         self.text.extend_from_slice(&bytes[..n]);
         self.cut += (bytes.len() - n) as u64;
+    }
+
+    /// `n` bytes of the string are missing. Nothing that follows is shown, lest what stands on both sides
+    /// of the hole is read as one.
+    pub(super) fn lost(&mut self, n: u64) {
+        self.unseen(n);
+        if let Some((_, start)) = self.leaf.filter(|_| self.depth > 0) {
+            self.text.truncate(start);
+        }
+        self.budget = self.text.len();
+        (self.hole, self.broken) = (true, true);
+    }
+
+    /// Nothing more of it comes. A string among others that is half read would be quoted when it ended: it
+    /// is not shown.
+    pub(super) fn stop(&mut self) {
+        if let Some((_, start)) = self.leaf.take().filter(|_| self.depth > 0) {
+            self.text.truncate(start);
+        }
     }
 
     /// `n` bytes of the string pass unseen.
@@ -277,6 +305,11 @@ impl Reply {
     /// The first error in it.
     pub(super) fn error(&self) -> Option<&[u8]> {
         self.text.get(self.error.clone()?)
+    }
+
+    /// Where in the text that is.
+    pub(super) fn error_range(&self) -> Option<Range<usize>> {
+        self.error.clone()
     }
 
     /// True when it is an error itself.

@@ -14,7 +14,7 @@
 //! or a call that the run that saw all has not whole.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use remora_dissect::harness::Value;
@@ -134,6 +134,15 @@ impl Stated {
             || said("nats_response_operation", b"+OK")
             || said("nats_response_operation", b"-ERR");
         receipt && self.lengths[1].is_none()
+    }
+
+    /// One of the replies to a SUBSCRIBE of Redis, or its kin, that was not seen. There is one for each
+    /// channel, and nothing in them tells which belong to the same command: each is told by itself, and
+    /// only that none is told twice can be asked for.
+    fn is_one_of_several(&self) -> bool {
+        let name = self.fields.get(field::REDIS_TYPE.def().name);
+        let subscription = matches!(name, Some(Value::Text(name)) if name.ends_with(b"SUBSCRIBE"));
+        self.protocol == Protocol::Redis && self.lengths[0].is_none() && subscription
     }
 
     /// In a line that people can read.
@@ -368,7 +377,9 @@ impl<'a> Whole<'a> {
             fitting.push(fits);
         }
         for side in [0, 1] {
-            let with: Vec<usize> = (0..part.len()).filter(|&i| part[i].lengths[side].is_some()).collect();
+            let with: Vec<usize> = (0..part.len())
+                .filter(|&i| part[i].lengths[side].is_some() && !(side == 1 && part[i].is_one_of_several()))
+                .collect();
             let choices: Vec<&[usize]> = with.iter().map(|&i| fitting[i].as_slice()).collect();
             if let Some(lone) = unmatched(&choices) {
                 return Some(format!(
@@ -378,7 +389,10 @@ impl<'a> Whole<'a> {
                 ));
             }
         }
-        None
+        let mut places = BTreeSet::new();
+        let several = part.iter().filter(|c| c.is_one_of_several());
+        let twice = several.map(|c| (c.client, c.server, c.places)).find(|place| !places.insert(*place));
+        twice.map(|(_, _, places)| format!("a reply is told twice: {places:?}"))
     }
 
     fn explain(&self, call: &Stated, of_flow: &[usize]) -> String {

@@ -13,8 +13,16 @@ use crate::{Context, Problem, Role, seen::Seen};
 /// know; the response has version 0 then (KIP-511).
 const UNSUPPORTED_VERSION: [u8; 2] = [0, 35];
 
-/// Bytes of a response that have to fit before it is believed after a gap, if there are as many.
-const ENOUGH: usize = 24;
+/// Proof with which a response is believed after a gap although its end is not there: a batch of records
+/// is in it.
+const ENOUGH: usize = 64;
+
+/// Bytes of a response among which that has to be, or its end.
+const WITHIN: usize = 16 << 10;
+
+/// How much higher than another the correlation id of a response right behind it may be: clients
+/// count, and brokers answer in order.
+const AHEAD: i32 = 1 << 10;
 
 /// Bytes of the largest response that is waited for to the end to tell whether it is one.
 const MAX_ODD: u32 = 16 << 10;
@@ -124,8 +132,13 @@ impl Kafka {
     }
 
     /// Where in `bytes` the response to an open request begins; else how many of them to pass over.
+    ///
+    /// Small numbers and zeros stand in every response, so that a length and a correlation id are found
+    /// where there are none. A response has to fit its table to the end, and what is behind it has to be
+    /// another one; or records are in it.
     pub(super) fn find_response(&self, bytes: &[u8]) -> Result<usize, usize> {
         let last = bytes.len().saturating_sub(header::RESPONSE - 1);
+        let mut waits = None;
         for at in 0..last {
             let rest = bytes.get(at..).unwrap_or_default();
             let Ok((size, correlation)) = header::response(rest) else { continue };
@@ -138,16 +151,43 @@ impl Kafka {
             let fit = match api::body(key, version) {
                 Some(table) => detect::response_fit(table, key, version, size, body),
                 // Of what is not described, the end at least can be checked.
-                None if size as usize - 4 == body.len() => Fit::Whole,
-                None => Fit::No,
+                None if size as usize - 4 <= body.len() => Fit::Whole,
+                None => Fit::Part(0),
             };
-            match fit {
-                Fit::Whole => return Ok(at),
-                Fit::Part(n) if n >= ENOUGH => return Ok(at),
-                Fit::Part(_) => return Err(at),
-                Fit::No => {}
+            let fits = match fit {
+                Fit::Whole => {
+                    self.is_followed(rest.get(4 + size as usize..).unwrap_or_default(), correlation)
+                }
+                Fit::Part(n) if n >= ENOUGH => Some(true),
+                Fit::Part(_) => {
+                    if rest.len() < WITHIN {
+                        None
+                    } else {
+                        Some(false)
+                    }
+                }
+                Fit::No => Some(false),
+            };
+            match fits {
+                Some(true) => return Ok(at),
+                Some(false) => {}
+                // More bytes will tell, unless another response is found in those that are there.
+                None => waits = waits.or(Some(at)),
             }
         }
-        Err(last)
+        Err(waits.unwrap_or(last))
+    }
+
+    /// Whether `after` may follow the response with that correlation id: nothing yet, or another one.
+    fn is_followed(&self, after: &[u8], correlation: i32) -> Option<bool> {
+        match header::response(after) {
+            _ if after.is_empty() => Some(true),
+            Ok((_, next)) => {
+                let ahead = next.wrapping_sub(correlation);
+                Some(self.waiting(next).is_some() || (1..AHEAD).contains(&ahead))
+            }
+            Err(Stop::Short) => None,
+            Err(Stop::Bad) => Some(false),
+        }
     }
 }

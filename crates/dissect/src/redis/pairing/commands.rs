@@ -163,16 +163,27 @@ impl Redis {
         } else if unanswered {
             report::emit(Some((&p.shown, seen)), None, None, incomplete, cx);
             self.recycle(p);
-        } else if self.doubts(p.effect) {
+        } else if self.doubts(p.effect, seen.first, cx) && !self.unheard {
             // Its reply cannot be told from others.
             let why = incomplete.or(Some(Incomplete::Gap));
             report::emit(Some((&p.shown, seen)), None, None, why, cx);
             self.recycle(p);
         } else if self.pending.len() >= cx.limits.pending.max(1) {
             cx.problem(Problem::TooManyPending, u64::try_from(seen.bytes).unwrap_or(0));
+            if self.doubt.is_some() {
+                // Who does not wait for replies is a master, if nobody has answered.
+                if self.unheard {
+                    self.forget_commands(cx);
+                    return self.recycle(p);
+                }
+                self.doubt(false, cx);
+            }
             let why = incomplete.or(Some(Incomplete::NoResponse));
             report::emit(Some((&p.shown, seen)), None, None, why, cx);
             self.recycle(p);
+            if self.doubt.is_some() {
+                return;
+            }
             match self.pending.back_mut() {
                 Some(last) => last.unrecorded += 1,
                 None => self.unrecorded += 1,

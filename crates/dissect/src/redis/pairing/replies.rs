@@ -4,6 +4,7 @@ use remora_model::Incomplete;
 
 use super::Redis;
 use crate::redis::{
+    detect,
     reply::Secrecy,
     report::{self, Answer},
     request::Effect,
@@ -14,6 +15,21 @@ use crate::{Context, Problem, Role, Taken, seen::Seen};
 impl Redis {
     pub(super) fn server_data(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Taken {
         let mut at = 0;
+        if self.unheard {
+            match detect::is_replica(bytes) {
+                Some(true) => {
+                    self.forget_commands(cx);
+                    self.opaque = true;
+                    return self.opaque_data(bytes.len(), bytes.len(), cx);
+                }
+                Some(false) => self.unheard = false,
+                None => return Taken::Bytes(0),
+            }
+            if !self.is_tentative() {
+                // They were held back only for this.
+                self.give_up(0, Incomplete::Gap, Incomplete::Gap, cx);
+            }
+        }
         loop {
             if self.server.lost {
                 match self.resync_replies(&bytes[at..], cx) {
@@ -70,12 +86,13 @@ impl Redis {
     }
 
     fn secrecy(&self) -> Secrecy {
+        let open = self.pending.is_empty() || self.is_tentative();
         match self.front() {
-            Effect::ConfigGet => Secrecy::Settings,
             Effect::SecretReply => Secrecy::All,
-            _ if self.pending.is_empty() && self.doubt.as_ref().is_some_and(|d| d.secret) => Secrecy::All,
+            _ if open && self.doubt.as_ref().is_some_and(|d| d.secret) => Secrecy::All,
+            Effect::ConfigGet => Secrecy::Settings,
             // The command was not seen: it may have asked for anything.
-            _ if self.unrecorded > 0 || self.pending.is_empty() => Secrecy::Settings,
+            _ if self.unrecorded > 0 || open => Secrecy::Settings,
             _ => Secrecy::No,
         }
     }
@@ -96,6 +113,7 @@ impl Redis {
         }
         if let Effect::Subscribe { word, left } = self.front() {
             if self.reply.head(0).is_some_and(|h| h.eq_ignore_ascii_case(word.as_bytes())) {
+                self.spoke(seen.last);
                 self.subscription(seen, left, cx);
                 return;
             }
@@ -106,15 +124,17 @@ impl Redis {
                 return;
             }
         }
-        let Some(p) = self.pop() else {
-            if let Some(doubt) = &mut self.doubt {
-                doubt.reply();
-            }
+        self.heard(seen.last, cx);
+        let Some(mut p) = self.pop() else {
             let incomplete = hole.or(Some(Incomplete::NoRequest));
             report::emit(None, None, Some(self.answer(seen)), incomplete, cx);
+            // A replica has asked for this.
+            let text = self.reply.text();
+            self.opaque |= self.doubt.is_some()
+                && self.reply.kind() == Some(Kind::Simple)
+                && (text.starts_with(b"FULLRESYNC ") || text.starts_with(b"CONTINUE"));
             return;
         };
-        self.joined = false;
         let ok = self.reply.kind() == Some(Kind::Simple);
         match p.effect {
             Effect::Monitor if ok => self.monitor = true,
@@ -124,6 +144,15 @@ impl Redis {
             }
             Effect::Psync if ok => self.opaque = true,
             _ => {}
+        }
+        if self.is_tentative() {
+            p.replies.clear();
+            p.replies.extend_from_slice(self.reply.text());
+            let told = self.reply.is_error() || p.effect == Effect::Exec;
+            (p.answered, p.type_name) = (Some(seen), self.reply.type_name());
+            p.error = self.reply.error_range().filter(|_| told);
+            p.incomplete = p.incomplete.or(hole);
+            return self.keep(p, cx);
         }
         let mut answer = self.answer(seen);
         if p.effect == Effect::Exec {
@@ -152,6 +181,7 @@ impl Redis {
                 cx.problem(Problem::PayloadLimit, self.reply.cut);
             }
             let seen = seen.until(cx, at);
+            self.reply.stop();
             let p =
                 if self.unrecorded == 0 && self.reply.kind() != Some(Kind::Push) { self.pop() } else { None };
             let request = p.as_ref().map(|p| (&p.shown, p.seen));

@@ -64,6 +64,10 @@ impl Redis {
             why => why,
         };
         let incomplete = p.incomplete.or(if all { None } else { Some(why) });
+        if all && self.is_tentative() {
+            let type_name = self.reply.type_name();
+            return self.keep(Pending { type_name, incomplete, ..p }, cx);
+        }
         report::emit(Some((&p.shown, p.seen)), None, answer, incomplete, cx);
         self.recycle(p);
     }
@@ -90,13 +94,15 @@ impl Redis {
         let awaited = matches!(self.front(), Effect::Subscribe { word: w, .. } if w.as_bytes() == word);
         match self.reply.kind() {
             Some(Kind::Push) => !awaited,
-            Some(Kind::Array) if idle || self.subscribed != [0; 3] => match (word, self.reply.items()) {
-                (b"message" | b"smessage", Some(3)) | (b"pmessage", Some(4)) => true,
-                (_, Some(3)) => {
-                    !awaited && word.ends_with(b"subscribe") && self.reply.head_number(2).is_some()
+            Some(Kind::Array) if idle || self.subscribed != [0; 3] || self.doubt.is_some() => {
+                match (word, self.reply.items()) {
+                    (b"message" | b"smessage", Some(3)) | (b"pmessage", Some(4)) => true,
+                    (_, Some(3)) => {
+                        !awaited && word.ends_with(b"subscribe") && self.reply.head_number(2).is_some()
+                    }
+                    _ => false,
                 }
-                _ => false,
-            },
+            }
             Some(Kind::Simple) => (self.monitor || idle) && detect::is_monitor_line(self.reply.text()),
             _ => false,
         }
@@ -105,16 +111,12 @@ impl Redis {
     /// Reports `self.reply` as a push.
     pub(super) fn push(&mut self, seen: Seen, incomplete: Option<Incomplete>, cx: &mut Context<'_>) {
         let word = self.reply.head(0).unwrap_or_default();
-        // Servers end subscriptions by themselves (to shard channels that move away), but nothing else:
-        // that answers a command that was not seen.
-        let unasked =
-            (word.ends_with(b"subscribe") && word != b"sunsubscribe").then_some(Incomplete::NoRequest);
-        let incomplete = incomplete.or(unasked);
         if word.ends_with(b"subscribe") {
             self.count_subscriptions();
+            return self.unasked(seen, incomplete, cx);
         }
         let monitor = self.reply.kind() == Some(Kind::Simple);
-        let word = if monitor { b"monitor" } else { self.reply.head(0).unwrap_or_default() };
+        let word = if monitor { b"monitor" } else { word };
         let key = match word {
             b"monitor" => None,
             // The pattern comes first.
@@ -123,5 +125,30 @@ impl Redis {
         };
         let answer = Answer { type_name: Some("push"), error: None, ..self.answer(seen) };
         report::emit(None, Some(Push { kind: word, key }), Some(answer), incomplete, cx);
+    }
+
+    /// Reports what looks like a reply to SUBSCRIBE or its kin and was not asked for. Servers end
+    /// subscriptions by themselves (to shard channels that move away), but nothing else: that answers a
+    /// command that was not seen, of which the channel may not be the first.
+    fn unasked(&mut self, seen: Seen, incomplete: Option<Incomplete>, cx: &mut Context<'_>) {
+        let sharded = self.reply.head(0) == Some(b"sunsubscribe");
+        if sharded && self.doubt.is_none() {
+            let answer = Answer { type_name: Some("push"), error: None, ..self.answer(seen) };
+            let push = Push { kind: b"sunsubscribe", key: self.reply.head(1) };
+            return report::emit(None, Some(push), Some(answer), incomplete, cx);
+        }
+        if !sharded {
+            self.misheard(seen.last, cx);
+        }
+        let mut upper = [0; 16];
+        let word = self.reply.head(0).unwrap_or_default();
+        let name = upper.get_mut(..word.len()).unwrap_or_default();
+        if name.len() == word.len() {
+            name.copy_from_slice(word);
+            name.make_ascii_uppercase();
+        }
+        let push = Some(Push { kind: name, key: None }).filter(|p| !sharded && !p.kind.is_empty());
+        let incomplete = incomplete.or(Some(Incomplete::NoRequest));
+        report::emit(None, push, Some(self.answer(seen)), incomplete, cx);
     }
 }

@@ -88,3 +88,39 @@ fn heads_and_errors() {
     let reply = read_with(b"*2\r\n:1\r\n-ERR no\r\n", 2, 100, Secrecy::No);
     assert_eq!((reply.error(), reply.is_error(), reply.head(2)), (Some(&b"ERR no"[..]), false, None));
 }
+
+#[test]
+fn nothing_behind_a_hole_is_shown() {
+    let mut reply = Reply::new();
+    reply.begin(100, Secrecy::No);
+    for token in
+        [Token::Open(Kind::Array, Some(3)), Token::Line(Kind::Int, b"1"), Token::Begin(Kind::Bulk, Some(9))]
+    {
+        reply.token(token);
+    }
+    reply.token(Token::Piece(b"a b"));
+    reply.lost(3);
+    for token in [Token::Piece(b"c d"), Token::End, Token::Line(Kind::Int, b"2"), Token::Close(Kind::Array)] {
+        reply.token(token);
+    }
+    assert_eq!((reply.text(), reply.hole), (&b"[1, "[..], true));
+    // A string by itself is shown up to the hole.
+    reply.begin(100, Secrecy::No);
+    reply.token(Token::Begin(Kind::Bulk, Some(9)));
+    reply.token(Token::Piece(b"a b"));
+    reply.lost(3);
+    reply.token(Token::Piece(b"c d"));
+    assert_eq!(reply.text(), b"a b");
+}
+
+#[test]
+fn half_a_string_among_others_is_not_shown() {
+    let mut reply = Reply::new();
+    reply.begin(100, Secrecy::No);
+    for token in [Token::Open(Kind::Array, Some(1)), Token::Begin(Kind::Bulk, Some(9)), Token::Piece(b"a b")]
+    {
+        reply.token(token);
+    }
+    reply.stop();
+    assert_eq!(reply.text(), b"[");
+}
