@@ -84,6 +84,12 @@ impl Stated {
         {
             return true;
         }
+        let values = self.fields.get(field::CASSANDRA_VALUES.def().name);
+        if let Some(Value::List(values)) = values
+            && values.iter().any(|v| v.starts_with(b"\\x"))
+        {
+            return true;
+        }
         let topics = self.fields.get(field::KAFKA_TOPICS.def().name);
         if let Some(Value::List(topics)) = topics
             && topics.iter().any(|t| is_topic_id(t))
@@ -105,9 +111,10 @@ impl Stated {
         self.protocol == whole.protocol && headers(self) == headers(whole)
     }
 
-    /// Where to look for the same call: whether it is one of gRPC, only its headers tell.
+    /// Where to look for the same call: whether it is one of gRPC, only its headers tell, and whether
+    /// it is one of GraphQL, only its request.
     fn key(&self) -> (Protocol, Endpoint, Endpoint) {
-        let http = self.protocol == Protocol::Grpc;
+        let http = matches!(self.protocol, Protocol::Grpc | Protocol::Gql);
         (if http { Protocol::Http } else { self.protocol }, self.client, self.server)
     }
 
@@ -216,12 +223,14 @@ fn shown(value: &Value) -> String {
 }
 
 /// Numbers that grow as more is seen.
-const COUNTS: &[&str] = &["size", "bytes", "length", "rows", "records", "messages", "columns", "count"];
+const COUNTS: &[&str] =
+    &["size", "bytes", "length", "rows", "records", "messages", "columns", "count", "events", "results"];
 
 /// Fields that tell of the request where that was seen and else of the response, or of both, and
 /// what stands in for a command that was not seen.
 const OF_EITHER: &[&str] = &["http_version", "content_type", "dns_flags"];
-const STAND_INS: &[(&str, &[u8])] = &[("mysql_command", b"ERROR"), ("postgresql_command", b"ERROR")];
+const STAND_INS: &[(&str, &[u8])] =
+    &[("mysql_command", b"ERROR"), ("postgresql_command", b"ERROR"), ("ws_opcode", b"pong")];
 
 /// What was said once and is remembered for the calls that follow: it is as old as the newest
 /// message that was seen.
@@ -232,6 +241,8 @@ const REMEMBERED: &[&str] = &[
     "postgresql_application",
     "postgresql_database",
     "postgresql_user",
+    // The last of several: more may have come.
+    "sse_last_id",
 ];
 
 /// Fields that are made of what is known, and so look otherwise where less is.
