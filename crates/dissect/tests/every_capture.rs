@@ -51,6 +51,11 @@ const JOINED_WRONG: &[(&str, &str)] = &[
 ];
 const LOST_WRONG: &[(&str, &str)] = &[
     ("ws/http2.pcap", "as when it is joined"),
+    ("ws/plain.pcap", "a pong seems unasked before it shows that the ping was lost"),
+    (
+        "jsonrpc/plain.pcap",
+        "HTTP/1: a response and the next request were lost, and nothing later of the client shows it",
+    ),
     ("ws/deflate.pcap", "of messages that cannot be inflated more are told than there were"),
     ("mysql/logins.pcap", "of a handshake of TLS the ClientHello stands for what was lost"),
     ("postgresql/logins.pcap", "as in mysql/logins.pcap"),

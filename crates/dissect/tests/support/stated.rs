@@ -194,6 +194,10 @@ impl Stated {
             if partial && name.ends_with(".body") && !self.knows_body_of(whole) {
                 return None;
             }
+            // An OP_REPLY is shown as the answer to a command only where the command was seen.
+            if partial && self.lengths[0].is_none() && *name == "mongodb_response_body" {
+                return None;
+            }
             // What was remembered may have changed where something is missing.
             if REMEMBERED.contains(name) && all.is_none_or(|all| is_part(name, value, all)) {
                 return None;
