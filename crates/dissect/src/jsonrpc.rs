@@ -123,18 +123,20 @@ impl JsonRpc {
         for item in value.items().take(BATCH).chain(value.is_object().then_some(value)) {
             if is_message(item) {
                 any = true;
-                self.outcome(item, texts);
+                self.outcome(item, value.is_array(), texts);
             }
         }
         any
     }
 
-    fn outcome(&mut self, value: Value<'_>, texts: &mut Texts) {
+    /// Reads the answer to one call, which may be one `of_batch`: that has no id of its own.
+    fn outcome(&mut self, value: Value<'_>, of_batch: bool, texts: &mut Texts) {
         if self.failed {
             return;
         }
         if self.id.len == 0
             && self.batch.is_none()
+            && !of_batch
             && let Some(id) = value.get("id").filter(|id| id.raw() != b"null")
         {
             self.id = texts.value(id, SHORT);
@@ -244,5 +246,11 @@ mod tests {
         ] {
             assert_eq!(read(request, response, false), None, "{request} {response}");
         }
+    }
+
+    #[test]
+    fn a_batch_has_no_id_of_its_own() {
+        let answer = r#"[{"jsonrpc":"2.0","id":1,"result":6},{"jsonrpc":"2.0","id":2,"result":7}]"#;
+        assert_eq!(read("", answer, false).unwrap(), "|||None||None|false|false");
     }
 }

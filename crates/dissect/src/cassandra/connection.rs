@@ -50,6 +50,10 @@ impl Held for Prepared {
 #[derive(Debug, Default)]
 pub(super) struct Request {
     pub(super) message: Message,
+    /// The connection's keyspace when it was sent.
+    pub(super) keyspace: Vec<u8>,
+    /// Compression had been agreed.
+    pub(super) compresses: bool,
     /// Bytes of the server were missing since, or of the client: another request may have taken its
     /// stream id if both were.
     pub(super) missed: [bool; 2],
@@ -57,7 +61,7 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.message.memory()
+        size_of::<Self>() + self.message.memory() + self.keyspace.capacity()
     }
 }
 
@@ -314,6 +318,10 @@ impl Cassandra {
 
     /// From `at` of the bytes shown on, `role` may be anywhere in a message.
     pub(super) fn lose(&mut self, role: Role, at: usize, cx: &mut Context<'_>) {
+        // Another keyspace may have been chosen in what is missing.
+        if role == Role::Client || self.pending.iter().any(|p| p.message.chooses_keyspace()) {
+            self.keyspace.clear();
+        }
         let side = self.side(role);
         side.lost = true;
         side.large_left = 0;
@@ -405,7 +413,10 @@ impl Cassandra {
         if let Some(p) = self.take(i) {
             let why = if p.missed.contains(&true) { Incomplete::Gap } else { why };
             let why = p.message.incomplete.or(Some(why));
-            report::emit(Some(&p.message), None, &self.keyspace, &self.compression, why, cx);
+            if p.message.chooses_keyspace() {
+                self.keyspace.clear();
+            }
+            report::emit(Some(&p), None, &self.compression, why, cx);
             self.recycle(p);
         }
     }

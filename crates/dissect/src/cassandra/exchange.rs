@@ -102,6 +102,7 @@ impl Cassandra {
         self.spare_held = self.spare_held.saturating_sub(p.memory());
         std::mem::swap(&mut p.message, &mut self.side(Role::Client).message);
         p.missed = [false; 2];
+        keep(&mut p.keyspace, &self.keyspace);
         let header = p.message.header;
         if header.opcode == op::STARTUP {
             keep(&mut self.compression, &p.message.compression);
@@ -111,6 +112,7 @@ impl Cassandra {
                 self.side(Role::Client).carried = Carried::Frames(compressed);
             }
         }
+        p.compresses = !self.compression.is_empty();
         if let Some(i) = self.find(header.stream) {
             self.give_up(i, Incomplete::NoResponse, cx);
         }
@@ -156,14 +158,7 @@ impl Cassandra {
             None if header.opcode == op::EVENT => message.incomplete,
             None => Some(Incomplete::NoRequest),
         };
-        report::emit(
-            request.as_ref().map(|p| &p.message),
-            Some(&message),
-            &self.keyspace,
-            &self.compression,
-            why,
-            cx,
-        );
+        report::emit(request.as_deref(), Some(&message), &self.compression, why, cx);
         self.side(Role::Server).message = message;
         if let Some(p) = request {
             self.recycle(p);

@@ -53,6 +53,11 @@ pub(super) struct Message {
 }
 
 impl Message {
+    /// True for a statement that makes another keyspace the connection's.
+    pub(super) fn chooses_keyspace(&self) -> bool {
+        sql::tables::first_word(&self.text).is_some_and(|word| word.eq_ignore_ascii_case(b"USE"))
+    }
+
     /// Begins a message of which `budget` bytes are shown.
     pub(super) fn begin(&mut self, header: Header, seen: Seen, budget: usize) {
         (self.header, self.seen, self.incomplete) = (header, seen, None);
@@ -183,7 +188,12 @@ impl Message {
                     b.string()?;
                 }
                 let value = b.value()?;
-                self.values.push(budget, |out| raw(out, value));
+                // The types of a prepared statement were told, when it was prepared.
+                let prepared = self.header.opcode == op::EXECUTE;
+                self.values.push(budget, |out| match value {
+                    Some(value) if prepared => print_hex(out, value),
+                    value => raw(out, value),
+                });
             }
         }
         if set(0x04) {

@@ -3,6 +3,7 @@
 use remora_model::{Call, Incomplete, Protocol, ValueRef, field};
 
 use super::codes;
+use super::connection::Request;
 use super::message::{MAX_WARNINGS, Message};
 use super::wire::{self, op};
 use crate::sql::rows::MAX_VALUES;
@@ -10,13 +11,13 @@ use crate::{Context, fields::Fields};
 
 /// Reports a request, its response, or both.
 pub(super) fn emit(
-    request: Option<&Message>,
+    request: Option<&Request>,
     response: Option<&Message>,
-    keyspace: &[u8],
     compression: &[u8],
     incomplete: Option<Incomplete>,
     cx: &mut Context<'_>,
 ) {
+    let (asked, request) = (request, request.map(|p| &p.message));
     let mut values = [&b""[..]; MAX_VALUES];
     let values = request.map_or(&[][..], |r| r.values.fill(&mut values));
     let mut warnings = [&b""[..]; MAX_WARNINGS];
@@ -41,15 +42,19 @@ pub(super) fn emit(
     fields.text(field::CASSANDRA_STATEMENT_ID, statement.map(Vec::as_slice));
     let own = response.into_iter().chain(request).map(|m| &m.keyspace).find(|t| some(t)).map(Vec::as_slice);
     let works = matches!(opcode, op::QUERY | op::PREPARE | op::EXECUTE | op::BATCH);
-    let current = Some(keyspace).filter(|k| works && !k.is_empty());
+    // A statement may name another one, which its result would say.
+    let told = response.is_some_and(|r| r.incomplete.is_none());
+    let current = asked.map(|p| p.keyspace.as_slice()).filter(|k| works && told && !k.is_empty());
     fields.text(field::CASSANDRA_KEYSPACE, own.or(current));
     fields.text(field::CASSANDRA_TABLE, response.map(|r| r.table.as_slice()).filter(|t| !t.is_empty()));
     let level = request.and_then(|r| r.consistency).and_then(wire::consistency);
     fields.text(field::CASSANDRA_CONSISTENCY, level.map(str::as_bytes));
     fields.list(field::CASSANDRA_VALUES, values);
-    fields.text(field::CASSANDRA_COMPRESSION, Some(compression).filter(|c| !c.is_empty()));
+    let compresses = asked.is_none_or(|p| p.compresses);
+    fields.text(field::CASSANDRA_COMPRESSION, Some(compression).filter(|c| compresses && !c.is_empty()));
     if let Some(r) = response {
-        let answer = wire::operation(r.header.opcode).map(|o| o.0);
+        // Of a RESULT that cannot be read it is not known which it is.
+        let answer = wire::operation(r.header.opcode).filter(|_| r.header.opcode != op::RESULT).map(|o| o.0);
         let result = r.kind.or(answer).filter(|_| event.is_none());
         fields.text(field::CASSANDRA_RESULT, result.map(str::as_bytes));
         fields.int(field::CASSANDRA_ROWS, r.row_count);

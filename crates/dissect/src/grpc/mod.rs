@@ -230,6 +230,8 @@ impl<'a> Rpc<'a> {
         }
         let several = |n: Option<i64>| n.map(|n| n > 1);
         rpc.kind = match (signature, rpc.messages.map(several)) {
+            // What is declared of a method that was not seen may be otherwise.
+            (None, _) if rpc.method.is_empty() => "",
             (Some(Signature { streams: [false, false], .. }), _) | (None, [Some(false), Some(false)]) => {
                 "unary"
             }

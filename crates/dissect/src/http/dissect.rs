@@ -37,6 +37,11 @@ impl Dissector for Http {
         }
     }
 
+    fn joined(&mut self, role: Role, _: u64) -> bool {
+        self.exchange.joined(role);
+        false
+    }
+
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
         if let (State::Upgraded, Some(next)) = (self.direction(role).state, &mut self.next) {
             return next.gap(role, len, cx);
@@ -51,7 +56,7 @@ impl Dissector for Http {
         if std::mem::take(&mut direction.half) && matches!(direction.state, State::Head(_)) {
             self.partial(role, Incomplete::Gap, cx);
         }
-        self.exchange.lost_bytes();
+        self.exchange.lost_bytes(role);
         match self.direction(role).state {
             State::Socket => {
                 // The head that was lost in part is the one that led to it.

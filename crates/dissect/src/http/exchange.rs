@@ -31,6 +31,10 @@ pub(super) struct Exchange {
     pipelined: bool,
     /// Responses may have been lost since the last one that was read.
     lost: bool,
+    /// Requests may have been lost since the last pair.
+    unseen: bool,
+    /// The response to the request that waits was lost, at least in part.
+    missed: bool,
     /// Bytes of either side were lost at some time: what was read as a request since may be none,
     /// and a request that waits may have been answered.
     suspicious: bool,
@@ -122,6 +126,7 @@ impl Exchange {
             return false;
         }
         self.pipelined |= !self.suspicious && queue.next().is_some_and(|next| next.first < first);
+        self.unseen = false;
         true
     }
 
@@ -142,7 +147,11 @@ impl Exchange {
     /// others. One that does may have any of them in mind; then none is chosen.
     fn skip_unanswered(&mut self, first: Timestamp, cx: &mut Context<'_>) {
         let sent = self.requests.iter().take_while(|m| m.done && m.first <= first).count();
-        let unanswered = if self.pipelined && sent > 1 { sent } else { sent.saturating_sub(1) };
+        // What is missing was the answer to the only request: this one answers a request that is
+        // missing as well.
+        let missed = std::mem::take(&mut self.missed) && sent == 1;
+        let none = missed || self.pipelined && sent > 1;
+        let unanswered = if none { sent } else { sent.saturating_sub(1) };
         for _ in 0..unanswered {
             self.report_unanswered(Incomplete::Gap, cx);
         }
@@ -296,13 +305,20 @@ impl Exchange {
     }
 
     /// Bytes of either side were lost.
-    pub(super) fn lost_bytes(&mut self) {
+    pub(super) fn lost_bytes(&mut self, role: Role) {
         self.suspicious = true;
+        self.unseen |= role == Role::Client;
+    }
+
+    /// What `role` has sent before is not known.
+    pub(super) fn joined(&mut self, role: Role) {
+        self.unseen |= role == Role::Client;
     }
 
     /// Bytes of the server were lost, and with them perhaps responses.
     pub(super) fn lost_responses(&mut self) {
         self.lost = true;
+        self.missed |= !self.unseen && !self.pipelined && self.requests.len() == 1;
         self.requests.iter_mut().for_each(|m| m.in_gap = true);
     }
 

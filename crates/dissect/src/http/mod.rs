@@ -209,7 +209,7 @@ impl Http {
     /// The next message has to be looked for.
     fn lose(&mut self, role: Role, why: Problem, passed: u64) {
         self.direction(role).state = State::Lost(why, passed);
-        self.exchange.lost_bytes();
+        self.exchange.lost_bytes(role);
         if role == Role::Server {
             self.exchange.lost_responses();
         }

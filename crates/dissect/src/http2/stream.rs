@@ -57,6 +57,12 @@ pub(super) struct Place {
     pub(super) last: Timestamp,
 }
 
+/// True for a request for WebSocket (RFC 8441 section 4).
+fn asks_for_socket(request: &Message) -> bool {
+    request.head.at(request.head.method) == b"CONNECT"
+        && request.head.last(b":protocol").is_some_and(|p| p.eq_ignore_ascii_case(b"websocket"))
+}
+
 impl Stream {
     pub(super) fn new(id: u32, framers: [Framer; 2]) -> Self {
         Self { id, framers, ..Self::default() }
@@ -134,8 +140,20 @@ impl Stream {
         self.half_mut(role).framed = framed;
     }
 
+    /// True for a request for WebSocket of which the answer was not seen: what follows is no body.
+    fn awaits_socket(&self) -> bool {
+        self.socket.is_none()
+            && !self.has(Role::Server)
+            && self.half(Role::Client).message.as_deref().is_some_and(asks_for_socket)
+    }
+
     /// A DATA frame of `role` begins: `place` is its front.
     pub(super) fn data(&mut self, role: Role, place: &Place) {
+        if self.awaits_socket() {
+            self.half_mut(Role::Server).lost = true;
+            self.newest = place.last;
+            return;
+        }
         if !self.has(role) {
             self.half_mut(role).lost = true;
             // It may begin in the middle of a message of gRPC.
@@ -156,8 +174,7 @@ impl Stream {
         else {
             return;
         };
-        let asks = request.head.at(request.head.method) == b"CONNECT"
-            && request.head.last(b":protocol").is_some_and(|p| p.eq_ignore_ascii_case(b"websocket"));
+        let asks = asks_for_socket(request);
         if self.socket.is_some() || !asks || !(200..300).contains(&response.head.status) {
             return;
         }
@@ -186,6 +203,9 @@ impl Stream {
             socket.read(role, bytes, at, cx);
             return;
         }
+        if self.awaits_socket() {
+            return;
+        }
         let limits = cx.limits;
         if role == Role::Server
             && let Some(follower) = self.follower.as_mut()
@@ -210,6 +230,9 @@ impl Stream {
     pub(super) fn pass(&mut self, role: Role, len: u64, missing: u64, cx: &mut Context<'_>) {
         if let Some(socket) = &mut self.socket {
             return socket.pass(role, len, missing, cx);
+        }
+        if self.awaits_socket() {
+            return;
         }
         if len > 0 {
             self.unfollow(role);
@@ -250,6 +273,10 @@ impl Stream {
 
     /// More bytes of the frame being read belong to the message of `role`.
     pub(super) fn grow(&mut self, role: Role, bytes: u64, last: Timestamp) {
+        if self.awaits_socket() {
+            self.newest = last;
+            return;
+        }
         if let Some(message) = self.half_mut(role).message.as_mut() {
             message.end += bytes;
             message.last = last;

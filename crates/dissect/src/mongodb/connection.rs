@@ -355,6 +355,10 @@ impl Mongo {
     /// A reply has been read as far as it can be.
     fn answered(&mut self, open: Open, seen: Seen, incomplete: Option<Incomplete>, cx: &mut Context<'_>) {
         let p = self.answering.take();
+        let message = &mut self.side(Role::Server).message;
+        if p.is_none() && open.opcode == op::REPLY {
+            message.may_answer_command();
+        }
         let message = &self.side(Role::Server).message;
         let more = match open.opcode {
             op::MSG => message.flags & flag::MORE_TO_COME != 0,

@@ -411,6 +411,12 @@ impl Message {
         }
     }
 
+    /// Of an OP_REPLY whose request was not seen: what it holds may be documents that were found, or
+    /// the answer to a command, which says itself how it went.
+    pub(super) fn may_answer_command(&mut self) {
+        (self.documents, self.ok) = (None, None);
+    }
+
     /// Whether the reply says that all went well, if it says anything.
     pub(super) fn success(&self) -> Option<bool> {
         let trouble = self.errors.iter().any(|e| e.there);

@@ -40,7 +40,9 @@ pub(super) fn emit<'a>(
         (b"", None) => None,
         (name, _) => Some(ValueRef::Text(name)),
     });
-    let opcode = request.map(|r| r.opcode).or(reply.map(|r| r.opcode));
+    // OP_MSG is answered by its like; what an OP_REPLY answers, it does not say.
+    let like = reply.map(|r| r.opcode).filter(|opcode| *opcode != wire::op::REPLY);
+    let opcode = request.map(|r| r.opcode).or(like);
     let compressor = request.and_then(|r| r.compressor).or(reply.and_then(|r| r.compressor));
     let flags = own.map_or(0, |r| r.message.flags) | answer.map_or(0, |m| m.flags);
     let cursor = answer.and_then(|m| m.cursor).filter(|&id| id != 0).or(asked.and_then(|m| m.cursor));

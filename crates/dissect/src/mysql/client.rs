@@ -14,7 +14,7 @@ use super::packets::{Misplaced, Packet, Place};
 use super::{detect, parameters};
 use crate::sql::pairing::Exchange as _;
 use crate::sql::reader::Reader;
-use crate::sql::tables::hide_passwords;
+use crate::sql::tables::{first_word, hide_passwords};
 use crate::{Context, Problem, Role};
 
 /// Bytes kept of names.
@@ -45,6 +45,7 @@ impl Mysql {
         if let Some(e) = self.pairing.front() {
             match e.stage {
                 Stage::Login if p.seq != 0 => {
+                    e.goes_on = true;
                     e.seq = p.seq.wrapping_add(1);
                     return Ok(());
                 }
@@ -63,7 +64,10 @@ impl Mysql {
             }
         }
         if p.seq != 0 {
-            // The rest of something that was not seen from its beginning.
+            // The rest of something that was not seen from its beginning, or an answer to what was not.
+            if let Some(e) = self.pairing.back() {
+                e.goes_on = true;
+            }
             return if self.pairing.is_sure() { Err(Misplaced) } else { Ok(()) };
         }
         let command = *p.payload.first().ok_or(Misplaced)?;
@@ -84,7 +88,8 @@ impl Mysql {
         }
         let Some(e) = self.pairing.back() else { return };
         // What belongs to a login after its first packet is part of the answer.
-        if (e.stage == Stage::First || e.stage == Stage::File || e.answer.is_none())
+        if !e.goes_on
+            && (e.stage == Stage::First || e.stage == Stage::File || e.answer.is_none())
             && let Some(seen) = e.request
         {
             e.request = Some(place.until(seen, cx, at));
@@ -157,15 +162,35 @@ impl Mysql {
         e.begin(Kind::Command(command), p.seen, self.budget(cx));
         e.seq = p.seq.wrapping_add(1);
         e.incomplete = p.hole.then_some(Incomplete::Gap);
+        if self.pairing.is_sure() && self.pairing.is_empty() {
+            self.unsettled.settled();
+        }
         let argument = p.payload.get(1..).unwrap_or_default();
-        if !p.hole {
+        if p.hole {
+            self.unseen_argument(command);
+        } else {
             self.argument(&mut e, command, argument, p.whole, cx);
+            if chooses_database(&e) {
+                self.unsettled.database(&mut self.session);
+            }
         }
         if packet::is_one_way(command) {
             self.one_way = Some(e);
         } else {
-            self.pairing.ask(|_| true, &self.session, cx);
+            // What waits for nothing but perhaps an EOF is answered.
+            self.pairing.ask(|e| e.stage != Stage::PerhapsEof, &self.session, cx);
             self.pairing.push(e, &self.session, cx);
+        }
+    }
+
+    /// What a command says is missing.
+    fn unseen_argument(&mut self, command: u8) {
+        match command {
+            COM_QUERY | COM_INIT_DB => self.unsettled.lost(&mut self.session),
+            COM_CHANGE_USER => self.forget(),
+            COM_STMT_PREPARE => self.last_prepared.clear(),
+            COM_STMT_EXECUTE | COM_STMT_BULK_EXECUTE | COM_STMT_SEND_LONG_DATA => self.unbind(),
+            _ => {}
         }
     }
 
@@ -181,7 +206,9 @@ impl Mysql {
         match command {
             COM_QUERY => {
                 let known = self.manner.capabilities.is_some();
-                if self.manner.has(CLIENT_QUERY_ATTRIBUTES) || !known && argument.starts_with(&[0, 1]) {
+                // SQL does not begin with control characters: they are numbers of attributes.
+                let looks_so = argument.first().is_some_and(|b| *b < b'\t');
+                if self.manner.has(CLIENT_QUERY_ATTRIBUTES) || !known && looks_so {
                     let before = r;
                     if parameters::attributes(&mut r).is_none() {
                         r = before;
@@ -215,6 +242,7 @@ impl Mysql {
                 set(&mut self.session.database, database);
                 r.u16_le();
                 set(&mut e.plugin, r.c_string().filter(|_| read).unwrap_or_default());
+                self.unsettled.user();
             }
             _ => {}
         }
@@ -255,7 +283,7 @@ impl Mysql {
                     self.prepared.update(&key, |p| p.sent_ahead |= 1 << parameter);
                 }
             }
-            COM_STMT_RESET => self.prepared.update(&key, |p| p.sent_ahead = 0),
+            COM_STMT_RESET => self.prepared.update(&key, |p| (p.sent_ahead, p.unsure) = (0, false)),
             COM_STMT_CLOSE => self.prepared.remove(&key),
             COM_STMT_FETCH => {}
             _ => e.tables.find(&e.query),
@@ -273,12 +301,22 @@ impl Mysql {
             p.parameters = parameters;
             p.types.clear();
             p.sent_ahead = 0;
+            p.unsure = false;
             p.names.clear();
             p.columns.clear();
         });
         for _ in 0..forgotten {
             cx.problem(Problem::StateLimit, 0);
         }
+    }
+}
+
+/// True for a command that makes another database the default one.
+pub(super) fn chooses_database(e: &Exchange) -> bool {
+    match e.command() {
+        Some(COM_INIT_DB) => true,
+        Some(COM_QUERY) => first_word(&e.query).is_some_and(|w| w.eq_ignore_ascii_case(b"USE")),
+        _ => false,
     }
 }
 

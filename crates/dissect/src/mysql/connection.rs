@@ -6,6 +6,7 @@ use super::compression::Outer;
 use super::detect;
 use super::exchange::{Exchange, Prepared, Session, Stage};
 use super::packets::{Place, Stream};
+use super::unsettled::Unsettled;
 use crate::sql::LITTLE;
 use crate::sql::pairing::{Exchange as _, Pairing};
 use crate::sql::statements::Statements;
@@ -57,6 +58,7 @@ pub(super) struct Mysql {
     pub(super) framing: Framing,
     pub(super) manner: Manner,
     pub(super) session: Session,
+    pub(super) unsettled: Unsettled,
     pub(super) pairing: Pairing<Exchange>,
     pub(super) prepared: Statements<Prepared>,
     /// The statement that was sent last to be prepared: MariaDB executes it without its number.
@@ -84,6 +86,7 @@ impl Mysql {
             framing: Framing::Unknown,
             manner: Manner::default(),
             session: Session::default(),
+            unsettled: Unsettled::default(),
             pairing: Pairing::new(),
             prepared: Statements::new(),
             last_prepared: Vec::new(),
@@ -114,6 +117,9 @@ impl Mysql {
     /// From here on `role` may be anywhere in a packet.
     pub(super) fn lose(&mut self, role: Role, cx: &mut Context<'_>) {
         self.doubt(cx);
+        if role == Role::Client {
+            self.forget();
+        }
         self.streams[role.index()] = Stream::lost();
         if let Some(e) = self.one_way.take() {
             e.emit(Some(Incomplete::Gap), &self.session, cx);
@@ -121,8 +127,27 @@ impl Mysql {
         }
     }
 
+    /// The client may have said something that was not seen.
+    pub(super) fn forget(&mut self) {
+        self.unsettled = Unsettled::default();
+        self.session.database.clear();
+        self.session.user.clear();
+        self.last_prepared.clear();
+        self.unbind();
+    }
+
+    /// A statement may have been executed with parameters that were not seen.
+    pub(super) fn unbind(&mut self) {
+        self.prepared.update_all(|p| {
+            p.types.clear();
+            p.sent_ahead = 0;
+            p.unsure = true;
+        });
+    }
+
     /// It is not certain any more what is answered.
     pub(super) fn doubt(&mut self, cx: &mut Context<'_>) {
+        self.unsettled.give_up(&mut self.session);
         self.pairing.doubt(Incomplete::Gap, &self.session, cx);
         self.manner.greeted = false;
         self.orphan = None;
@@ -270,6 +295,7 @@ impl Dissector for Mysql {
             + self.session.user.capacity()
             + self.session.database.capacity()
             + self.session.version.capacity()
+            + self.unsettled.memory()
             + self.manner.plugin.capacity()
             + self.orphan.iter().chain(&self.one_way).map(Exchange::memory).sum::<usize>()
             + self.outer.iter().map(Outer::memory).sum::<usize>()

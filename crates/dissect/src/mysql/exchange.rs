@@ -39,6 +39,9 @@ pub(super) enum Stage {
     Columns(u64),
     /// Perhaps an EOF behind them.
     ColumnsEnd,
+    /// Nothing but perhaps an EOF: the login that would tell was not seen. What the server sends next
+    /// tells.
+    PerhapsEof,
     Rows,
     /// The client sends a file.
     File,
@@ -58,6 +61,8 @@ pub(super) struct Prepared {
     pub(super) types: Vec<ColumnType>,
     /// Parameters whose values were sent ahead, as bits.
     pub(super) sent_ahead: u64,
+    /// Bytes of the client are missing since the last execution: values may have been sent ahead.
+    pub(super) unsure: bool,
     pub(super) names: Vec<u8>,
     pub(super) columns: Vec<ColumnType>,
 }
@@ -95,6 +100,8 @@ pub(super) struct Exchange {
     pub(super) incomplete: Option<Incomplete>,
     /// Sequence number of the server's next packet.
     pub(super) seq: u8,
+    /// The client goes on in answer to the server: what it sends is no part of the request.
+    pub(super) goes_on: bool,
 
     pub(super) stage: Stage,
     pub(super) answer: Option<Seen>,
@@ -145,6 +152,7 @@ impl pairing::Exchange for Exchange {
         reuse(&mut self.plugin);
         self.tables.clear();
         self.incomplete = None;
+        self.goes_on = false;
         self.stage = Stage::First;
         self.forget_answer();
     }

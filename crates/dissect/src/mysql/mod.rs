@@ -17,6 +17,10 @@
 //! - Whether the server ends rows by EOF or OK packets is seen from the packets, so that it need
 //!   not be known from the login.
 //! - After `COM_BINLOG_DUMP` the connection carries the replication stream, which is opaque.
+//! - Whether an EOF stands behind the definitions of a prepared statement is not seen from the
+//!   packets where the login was not: the call is then reported when the server says more.
+//! - Where bytes of the client are missing, another database may have been chosen in them: none is
+//!   shown until the next choice is seen.
 //! - After gaps, and in a connection that was joined in the middle, see `sql::pairing`.
 
 mod client;
@@ -29,6 +33,7 @@ mod packets;
 mod parameters;
 mod results;
 mod server;
+mod unsettled;
 mod values;
 
 use remora_model::{Protocol, Transport};

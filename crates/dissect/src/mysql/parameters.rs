@@ -46,6 +46,10 @@ pub(super) fn execute(
         }
     }
     let sent_ahead = std::mem::take(&mut p.sent_ahead);
+    if std::mem::take(&mut p.unsure) {
+        // Which values are here is not known.
+        return Some(());
+    }
     for i in 0..count {
         let bit = |bits: &[u8]| bits.get(i / 8).is_some_and(|b| b >> (i % 8) & 1 == 1);
         let Some(ty) = p.types.get(i) else {

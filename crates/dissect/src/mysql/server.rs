@@ -2,7 +2,7 @@
 
 use remora_model::Incomplete;
 
-use super::client::cut;
+use super::client::{chooses_database, cut};
 use super::connection::{Framing, Manner, Mysql};
 use super::detect;
 use super::exchange::{Exchange, Kind, Session, Stage};
@@ -15,7 +15,6 @@ use super::packets::{Misplaced, Packet, Place};
 use super::results::{definition, row};
 use crate::sql::pairing::Exchange as _;
 use crate::sql::reader::Reader;
-use crate::sql::tables::first_word;
 use crate::sql::tokens::Tokens;
 use crate::{Context, Problem, seen::Seen};
 
@@ -49,6 +48,12 @@ impl Mysql {
             }
         }
         let plain = self.framing == Framing::Plain;
+        if let Some(e) = self.pairing.front().filter(|e| e.stage == Stage::PerhapsEof)
+            && !(is_late_eof(&p) && (!plain || e.seq == p.seq))
+        {
+            self.manner.eof = Some(false);
+            self.finish(cx);
+        }
         if let Some(e) = self.pairing.front() {
             let fits = !plain || e.seq == p.seq;
             let mut news = News::default();
@@ -100,13 +105,7 @@ impl Mysql {
             return;
         }
         let login = e.kind == Kind::Handshake && !e.failed;
-        if let (Some(COM_STMT_PREPARE), Some(id)) = (e.command(), e.statement) {
-            self.prepared.update(&id.to_le_bytes(), |p| {
-                p.names.extend_from_slice(&e.names);
-                p.columns.extend_from_slice(&e.columns);
-            });
-        }
-        self.pairing.finish(&self.session, cx);
+        self.finish(cx);
         self.rest(cx);
         if login && (self.manner.has(CLIENT_COMPRESS) || self.manner.has(CLIENT_ZSTD)) {
             self.framing = Framing::Compressed;
@@ -114,7 +113,22 @@ impl Mysql {
         self.opaque |= self.manner.replication;
     }
 
+    /// The oldest request is answered.
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        let Some(e) = self.pairing.front() else { return };
+        if let (Some(COM_STMT_PREPARE), Some(id)) = (e.command(), e.statement) {
+            self.prepared.update(&id.to_le_bytes(), |p| {
+                p.names.extend_from_slice(&e.names);
+                p.columns.extend_from_slice(&e.columns);
+            });
+        }
+        self.pairing.finish(&self.session, cx);
+    }
+
     fn rest(&mut self, cx: &mut Context<'_>) {
+        if self.pairing.is_unsure() {
+            self.unsettled.give_up(&mut self.session);
+        }
         self.answered_at = cx.time_at(usize::MAX);
         self.pairing.rest(&self.session, cx);
     }
@@ -188,19 +202,21 @@ impl Mysql {
         if let Some((id, parameters)) = news.prepared {
             self.remember(id, parameters, cx);
         }
+        let Some(e) = self.pairing.front() else { return };
         if let Some(schema) = news.schema {
             set(&mut self.session, schema);
-        } else if news.ok
-            && let Some(e) = self.pairing.front()
-        {
-            match e.command() {
-                Some(COM_INIT_DB) => set(&mut self.session, &e.query),
-                Some(COM_QUERY) if first_word(&e.query).is_some_and(|w| w.eq_ignore_ascii_case(b"USE")) => {
-                    if let Some(name) = Tokens::new(&e.query).nth(1).and_then(|t| t.name()) {
-                        set(&mut self.session, name);
+        } else if chooses_database(e) {
+            if e.failed {
+                self.unsettled.refused(&mut self.session);
+            } else if news.ok {
+                match e.command() {
+                    Some(COM_INIT_DB) => set(&mut self.session, &e.query),
+                    _ => {
+                        if let Some(name) = Tokens::new(&e.query).nth(1).and_then(|t| t.name()) {
+                            set(&mut self.session, name);
+                        }
                     }
                 }
-                _ => {}
             }
         }
     }
@@ -258,17 +274,18 @@ fn answered<'a>(e: &mut Exchange, manner: &mut Manner, p: &Packet<'a>, news: &mu
         }
         Stage::ParametersEnd(columns) => {
             let eof = p.len == 5 && first == Some(0xfe);
+            manner.eof = Some(eof);
             e.stage = prepared_columns(columns);
             if eof || e.stage == Stage::Done { Some(()) } else { answered(e, manner, p, news) }
         }
         Stage::Columns(left) => {
             definition(e, p)?;
             e.stage = match left.saturating_sub(1) {
-                0 if e.command() == Some(COM_STMT_PREPARE) && manner.eof != Some(true) => Stage::Done,
+                0 if e.command() == Some(COM_STMT_PREPARE) => prepared_end(manner),
                 0 => Stage::ColumnsEnd,
                 left => Stage::Columns(left),
             };
-            if e.stage == Stage::ColumnsEnd || e.stage == Stage::Done {
+            if matches!(e.stage, Stage::ColumnsEnd | Stage::PerhapsEof | Stage::Done) {
                 e.names.push(b'\n');
                 if e.command() != Some(COM_STMT_PREPARE) && e.kind != Kind::Unasked {
                     e.body.raw(&e.names);
@@ -308,6 +325,11 @@ fn answered<'a>(e: &mut Exchange, manner: &mut Manner, p: &Packet<'a>, news: &mu
                 row(e, p);
             }
             Some(())
+        }
+        Stage::PerhapsEof => {
+            manner.eof = Some(true);
+            e.stage = Stage::Done;
+            is_late_eof(p).then_some(())
         }
         Stage::File => None,
         Stage::Done => is_late_eof(p).then_some(()),
@@ -401,9 +423,17 @@ fn prepared_columns(columns: u16) -> Stage {
 fn after_parameters(columns: u16, manner: &Manner) -> Stage {
     match manner.eof {
         Some(false) => prepared_columns(columns),
-        // Whether the EOF comes is not known: it is ignored if it does.
-        None if columns == 0 => Stage::Done,
+        None if columns == 0 => Stage::PerhapsEof,
         _ => Stage::ParametersEnd(columns),
+    }
+}
+
+/// What follows the definitions of a prepared statement's columns.
+fn prepared_end(manner: &Manner) -> Stage {
+    match manner.eof {
+        Some(true) => Stage::ColumnsEnd,
+        Some(false) => Stage::Done,
+        None => Stage::PerhapsEof,
     }
 }
 

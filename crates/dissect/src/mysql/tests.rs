@@ -344,3 +344,52 @@ fn too_many_requests_are_bounded() {
     h.close(Ending::Closed);
     assert_eq!(h.sink.calls.len(), 51);
 }
+
+#[test]
+fn what_follows_a_prepared_statement_tells_whether_an_eof_ends_it() {
+    for with_eof in [true, false] {
+        // The login was not seen.
+        let mut h = Harness::new(&ENTRY, Transport::Tcp);
+        h.client(command(0x16, b"DO ?"));
+        let mut wire = [packet(1, &[0, 7, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]), column(2, "?", 0xfd)].concat();
+        if with_eof {
+            wire.extend(eof(3, 2));
+        }
+        h.server(&wire);
+        for _ in 0..2 {
+            h.client(query("SELECT 1")).server(ok(1));
+        }
+        let call = &h.sink.calls[0];
+        assert_eq!(call.int(f::MYSQL_STATEMENT_ID), Some(7));
+        assert_eq!((call.response_bytes, call.incomplete), (Some(wire.len() as i64), None));
+        assert!(h.sink.problems.is_empty(), "{:?}", h.sink.problems);
+    }
+}
+
+#[test]
+fn a_database_is_forgotten_where_another_may_have_been_chosen() {
+    let mut h = login(DEPRECATE_EOF);
+    h.client(command(2, b"shop")).server(ok(1));
+    h.client(query("SELECT 1")).server(ok(1));
+    assert_eq!(last(&h).text(f::MYSQL_DATABASE), "shop");
+    let before = h.sink.calls.len();
+    h.gap(Role::Client, 20);
+    for _ in 0..3 {
+        h.client(query("SELECT 2")).server(ok(1));
+    }
+    h.close(Ending::Closed);
+    assert!(h.sink.calls.len() > before);
+    assert!(h.sink.calls[before..].iter().all(|c| c.text(f::MYSQL_DATABASE).is_empty()));
+}
+
+#[test]
+fn a_database_that_is_refused_is_not_chosen() {
+    let mut h = login(DEPRECATE_EOF);
+    h.client(query("USE shop")).server(ok(1));
+    h.client(query("USE nowhere")).server(packet(1, b"\xff\x19\x04#42000Unknown database"));
+    assert_eq!(last(&h).text(f::MYSQL_DATABASE), "shop");
+    // Whether it was done is not seen.
+    h.client(query("USE other")).gap(Role::Server, 11).client(query("SELECT 1"));
+    h.close(Ending::Closed);
+    assert_eq!(last(&h).text(f::MYSQL_DATABASE), "");
+}

@@ -120,6 +120,11 @@ impl Postgresql {
                     e.open = true;
                     e.incomplete = e.incomplete.or(hole);
                 }
+                if hole.is_some() {
+                    // It may have been about the statement or the portal without a name.
+                    self.statements.remove(b"");
+                    self.portals.clear();
+                }
                 match kind {
                     b'P' => self.parse(r, whole, cx),
                     b'B' => self.bind(r, whole, cx),
@@ -134,7 +139,8 @@ impl Postgresql {
             }
             b'H' => self.close_group(cx),
             b'd' => {
-                if let Some(e) = self.pairing.front() {
+                // Else the server's answer to something in front of it is missing.
+                if let Some(e) = self.pairing.front().filter(|e| e.copies) {
                     e.input.raw(body);
                     if !whole {
                         e.input.cut();
@@ -152,7 +158,7 @@ impl Postgresql {
     pub(super) fn client_message_ended(&mut self, kind: u8, at: usize, cx: &mut Context<'_>) {
         let e = match kind {
             b'Q' | b'F' | b'P' | b'B' | b'D' | b'C' | b'E' => self.pairing.back(),
-            b'd' | b'c' | b'f' => self.pairing.front(),
+            b'd' | b'c' | b'f' => self.pairing.front().filter(|e| e.copies),
             _ => None,
         };
         if let Some(seen) = e.and_then(|e| e.request.as_mut()) {
@@ -220,6 +226,7 @@ impl Postgresql {
             crate::sql::reuse(&mut s.query);
             s.query.extend_from_slice(&e.portal.query);
             s.query_cut = e.portal.query_cut;
+            s.unsure = false;
             s.columns.clear();
             s.types.clear();
             let count = r.i16_be().map_or(0, |n| usize::from(n.cast_unsigned()).min(MAX_TYPES));
@@ -238,6 +245,7 @@ impl Postgresql {
             e.described.extend_from_slice(cut(name));
         }
         let known = self.statements.get(cut(statement));
+        let unsaid = known.filter(|s| !s.unsure).map_or(values::UNSEEN, |_| 0);
         let budget = cx.limits.payload;
         let forgotten = self.portals.put(cut(name), cx.limits.pending, share(cx), |p| {
             p.clear();
@@ -248,10 +256,11 @@ impl Postgresql {
                 p.columns.copy(&s.columns);
             }
             let types = known.map_or(&[][..], |s| &s.types);
-            let all_read = bound_values(p, types, &mut r, budget).is_some();
+            let all_read = bound_values(p, types, unsaid, &mut r, budget).is_some();
             p.values.cut |= !all_read || !whole;
             let count = r.i16_be().filter(|_| all_read).map_or(0, i16::cast_unsigned);
             p.formats.extend((0..count).map_while(|_| r.i16_be()));
+            p.has_formats = all_read && whole;
         });
         forgot(forgotten, cx);
     }
@@ -319,8 +328,9 @@ fn forgot(statements: u64, cx: &mut Context<'_>) {
     }
 }
 
-/// The formats and values of Bind. `None` when they are not all there.
-fn bound_values(p: &mut Portal, types: &[u32], r: &mut Reader<'_>, budget: usize) -> Option<()> {
+/// The formats and values of Bind; those without a type have that of `unsaid`. `None` when they are
+/// not all there.
+fn bound_values(p: &mut Portal, types: &[u32], unsaid: u32, r: &mut Reader<'_>, budget: usize) -> Option<()> {
     let count = usize::from(r.i16_be()?.cast_unsigned());
     let formats = r.take(count * 2)?;
     let format = |i: usize| match count {
@@ -333,7 +343,7 @@ fn bound_values(p: &mut Portal, types: &[u32], r: &mut Reader<'_>, budget: usize
             Err(_) => p.values.push(budget, |out| out.extend_from_slice(b"NULL")),
             Ok(len) => {
                 let value = r.take(len)?;
-                let oid = types.get(i).copied().unwrap_or(0);
+                let oid = types.get(i).copied().unwrap_or(unsaid);
                 p.values.push(budget, |out| values::write(out, oid, format(i), value));
             }
         }
@@ -345,5 +355,5 @@ fn bound_values(p: &mut Portal, types: &[u32], r: &mut Reader<'_>, budget: usize
 fn function(p: &mut Portal, mut r: Reader<'_>, budget: usize) {
     let Some(oid) = r.u32_be() else { return };
     crate::sql::rows::print(&mut p.statement, format_args!("{oid}"));
-    p.values.cut = bound_values(p, &[], &mut r, budget).is_none();
+    p.values.cut = bound_values(p, &[], 0, &mut r, budget).is_none();
 }

@@ -52,6 +52,17 @@ pub(super) enum Encryption {
     Opaque,
 }
 
+/// Where an answer stands of which the request is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Orphan {
+    /// What came first may have been missed.
+    Middle,
+    /// From its beginning on.
+    Begun,
+    /// The first statement of it is answered. What follows belongs to the same query, or to others.
+    Over,
+}
+
 /// The dissector of one connection.
 pub(super) struct Postgresql {
     pub(super) sides: [Side; 2],
@@ -62,6 +73,7 @@ pub(super) struct Postgresql {
     pub(super) encryption: Encryption,
     /// What the server sends while it is not certain what it answers.
     pub(super) orphan: Exchange,
+    pub(super) orphan_at: Orphan,
     /// The server passes over everything up to the next Sync.
     pub(super) skipping: bool,
     /// The message being read has a hole; where it began.
@@ -81,6 +93,7 @@ impl Postgresql {
             portals: Statements::new(),
             encryption: Encryption::None,
             orphan: Exchange::default(),
+            orphan_at: Orphan::Middle,
             skipping: false,
             hole: None,
             server_ended: false,
@@ -189,6 +202,9 @@ impl Postgresql {
             // Another statement may have been prepared in their place.
             self.statements.remove(b"");
             self.portals.clear();
+        } else {
+            self.session.application.clear();
+            self.statements.update_all(|s| s.unsure = true);
         }
         self.sides[role.index()] = Side { lost: true, heard: true, ..Side::default() };
     }
@@ -197,6 +213,7 @@ impl Postgresql {
     pub(super) fn doubt(&mut self, why: Incomplete, cx: &mut Context<'_>) {
         self.pairing.doubt(why, &self.session, cx);
         self.skipping = false;
+        self.forget_orphan();
     }
 
     /// A message of `role` ends at `at` of the bytes being shown.

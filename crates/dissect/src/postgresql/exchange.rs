@@ -66,6 +66,8 @@ pub(super) struct Statement {
     pub(super) query_cut: bool,
     /// Types of its parameters.
     pub(super) types: Vec<u32>,
+    /// Bytes of the server are missing since: it may have been described in them.
+    pub(super) unsure: bool,
     pub(super) columns: Columns,
 }
 
@@ -84,6 +86,8 @@ pub(super) struct Portal {
     pub(super) values: Values,
     /// Formats of result columns, as Bind sends them: none, one for all, or one for each.
     pub(super) formats: Vec<i16>,
+    /// They are known.
+    pub(super) has_formats: bool,
     pub(super) columns: Columns,
 }
 
@@ -94,11 +98,13 @@ impl Portal {
         self.query_cut = false;
         self.values.clear();
         self.formats.clear();
+        self.has_formats = false;
         self.columns.clear();
     }
 
     pub(super) fn copy(&mut self, other: &Self) {
         self.clear();
+        self.has_formats = other.has_formats;
         self.statement.extend_from_slice(&other.statement);
         self.query.extend_from_slice(&other.query);
         self.query_cut = other.query_cut;
@@ -160,6 +166,8 @@ pub(super) struct Exchange {
     pub(super) describes_statement: bool,
     /// Data that the client copies in.
     pub(super) input: Rows,
+    /// The server has asked for it.
+    pub(super) copies: bool,
     /// Why the request is not whole.
     pub(super) incomplete: Option<Incomplete>,
 
@@ -200,6 +208,8 @@ impl Exchange {
     fn command(&self) -> Option<&[u8]> {
         Some(match self.kind {
             Kind::Query => return self.tag_or_word(),
+            // What is missing of it may have been an Execute.
+            Kind::Extended if self.open => return None,
             Kind::Extended => match self.asked {
                 Expected { execute: true, .. } => return self.tag_or_word(),
                 Expected { parse: 1.., .. } => b"PARSE",
@@ -246,6 +256,7 @@ impl pairing::Exchange for Exchange {
         reuse(&mut self.tag);
         self.rows = None;
         self.counted = 0;
+        self.copies = false;
         self.body.begin(0);
         self.columns.clear();
         self.failed = false;

@@ -25,6 +25,7 @@ mod connection;
 mod detect;
 mod exchange;
 mod message;
+mod orphan;
 mod server;
 mod values;
 

@@ -75,14 +75,7 @@ impl Postgresql {
         }
         if self.pairing.is_unsure() {
             self.pairing.busy();
-            self.part_orphans(kind, cx);
-            let (hole, began) = (self.hole.is_some(), self.began(at, cx));
-            let e = &mut self.orphan;
-            e.answer.get_or_insert(began);
-            if !matches!(kind, b'T' | b'D') {
-                answered(e, kind, body, whole);
-            }
-            e.answer_hole |= hole;
+            self.orphan_message(kind, at, body, whole, cx);
         }
     }
 
@@ -91,9 +84,7 @@ impl Postgresql {
         if matches!(kind, b'N' | b'A' | b'S') {
             return;
         }
-        let certain = self.pairing.front().is_some();
-        let e = if certain { self.pairing.front() } else { Some(&mut self.orphan) };
-        let Some(e) = e else { return };
+        let Some(e) = self.pairing.front() else { return self.orphan_message_ended(kind, at, cx) };
         if kind != b'D'
             && (kind != b'Z' || e.kind != Kind::Extended)
             && let Some(seen) = e.answer.as_mut()
@@ -101,14 +92,7 @@ impl Postgresql {
             *seen = seen.until(cx, at);
         }
         let fatal = kind == b'E' && e.failed && e.answer_fatal;
-        if !certain {
-            if matches!(kind, b'Z' | b'W') || fatal {
-                self.emit_orphan(cx);
-            }
-            if kind == b'Z' {
-                self.ready(cx);
-            }
-        } else if e.is_answered() && !self.skipping
+        if e.is_answered() && !self.skipping
             || fatal
             || kind == b'E' && matches!(e.kind, Kind::Startup | Kind::Ssl | Kind::Gss)
         {
@@ -118,9 +102,7 @@ impl Postgresql {
         }
         if kind == b'W' {
             // Both sides stream from here on, for as long as the connection lives.
-            if certain && !self.pairing.is_empty() {
-                self.pairing.finish(&self.session, cx);
-            }
+            self.pairing.finish(&self.session, cx);
             self.encryption = Encryption::Opaque;
         }
     }
@@ -219,40 +201,14 @@ impl Postgresql {
         self.ready(cx);
     }
 
-    fn ready(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn ready(&mut self, cx: &mut Context<'_>) {
         self.answered_at = cx.time_at(usize::MAX);
         self.pairing.rest(&self.session, cx);
     }
 
-    /// Tells answers of the extended protocol apart where the requests were not seen: each Execute has
-    /// one, and what Parse and Describe of a statement have got before a Bind belongs to another call.
-    fn part_orphans(&mut self, kind: u8, cx: &mut Context<'_>) {
-        let e = &self.orphan;
-        let extended = e.kind == Kind::Extended;
-        let over = !e.tag.is_empty() && !matches!(kind, b'Z' | b'E');
-        if extended && (over || kind == b'2' && e.describes_statement) {
-            self.emit_orphan(cx);
-        }
-        if matches!(kind, b'1' | b'2' | b't') || extended && over {
-            self.orphan.kind = Kind::Extended;
-            self.orphan.describes_statement |= kind == b't';
-        }
-    }
-
-    /// Reports an answer without its request, if it says anything.
-    pub(super) fn emit_orphan(&mut self, cx: &mut Context<'_>) {
-        let e = &mut self.orphan;
-        if !e.tag.is_empty() || e.failed {
-            e.kind = Kind::Query;
-            e.emit(Some(Incomplete::NoRequest), &self.session, cx);
-        }
-        e.clear();
-        e.kind = Kind::Query;
-    }
-
     /// Nothing more comes from the server.
     pub(super) fn give_up(&mut self, at: usize, partial: Incomplete, why: Incomplete, cx: &mut Context<'_>) {
-        self.emit_orphan(cx);
+        self.forget_orphan();
         let begun = self.pairing.front().and_then(|e| e.answer.as_mut());
         let partial = begun.map(|seen| {
             *seen = seen.until(cx, at);
@@ -296,7 +252,9 @@ impl Postgresql {
 
     fn parameter(&mut self, body: &[u8]) {
         let mut r = Reader(body);
-        if let (Some(b"application_name"), Some(value)) = (r.c_string(), r.c_string()) {
+        if self.hole.is_some() {
+            self.session.application.clear();
+        } else if let (Some(b"application_name"), Some(value)) = (r.c_string(), r.c_string()) {
             self.session.application.clear();
             self.session.application.extend_from_slice(cut(value));
         }
@@ -304,7 +262,7 @@ impl Postgresql {
 }
 
 /// What a message says of the answer.
-fn answered(e: &mut Exchange, kind: u8, body: &[u8], whole: bool) {
+pub(super) fn answered(e: &mut Exchange, kind: u8, body: &[u8], whole: bool) {
     let mut r = Reader(body);
     match kind {
         b'1' => e.expected.parse = e.expected.parse.saturating_sub(1),
@@ -332,6 +290,7 @@ fn answered(e: &mut Exchange, kind: u8, body: &[u8], whole: bool) {
                 e.body.cut();
             }
         }
+        b'G' => e.copies = true,
         b'V' => {
             let len = r.i32_be().and_then(|n| usize::try_from(n).ok());
             match len {
@@ -381,10 +340,14 @@ fn describe_columns(e: &mut Exchange, mut r: Reader<'_>) {
 fn row(e: &mut Exchange, mut r: Reader<'_>, whole: bool) {
     let extended = e.kind == Kind::Extended;
     let columns = if extended && e.columns.types.is_empty() { &e.portal.columns } else { &e.columns };
-    if e.counted == 0 && extended {
+    let known = !extended || e.portal.has_formats;
+    if e.counted == 0 && extended && known {
         e.body.raw(&columns.names);
     }
     e.counted = e.counted.saturating_add(1);
+    if !known {
+        return;
+    }
     let count = r.i16_be().map_or(0, i16::cast_unsigned);
     if e.body.room() == 0 {
         if count > 0 {
@@ -393,7 +356,7 @@ fn row(e: &mut Exchange, mut r: Reader<'_>, whole: bool) {
         return;
     }
     for i in 0..usize::from(count) {
-        let (oid, format) = columns.types.get(i).copied().unwrap_or((0, 0));
+        let (oid, format) = columns.types.get(i).copied().unwrap_or((values::UNSEEN, 0));
         let format = if extended { e.portal.format(i) } else { format };
         let Some(len) = r.i32_be() else { break };
         let Ok(len) = usize::try_from(len) else {

@@ -248,3 +248,39 @@ fn pipelined_replies_are_never_shifted_in_a_joined_connection() {
     h.client(one(6)).client(one(7)).server(ok.repeat(3)).close(Ending::Closed);
     assert!(h.sink.calls.iter().all(|c| c.request_pos.is_none() || c.response_pos.is_none()));
 }
+
+#[test]
+fn copied_data_is_not_given_to_another_request() {
+    let mut h = login();
+    // The answer to the first, and what the server says to the second, are missing.
+    h.client(query("SELECT 1")).client(query("COPY t FROM STDIN")).client(message(b'd', b"a\n"));
+    h.close(Ending::Lost);
+    assert_eq!(h.sink.calls.len(), 2);
+    assert!(h.sink.calls.iter().all(|c| c.text(f::REQUEST_BODY).is_empty()));
+    assert_eq!(h.sink.calls[0].request_bytes, Some(query("SELECT 1").len() as i64));
+}
+
+#[test]
+fn of_an_answer_without_its_request_the_first_statement_is_told() {
+    let mut h = Harness::new(&ENTRY, Transport::Tcp);
+    let (bound, row, inserted) = (message(b'2', b""), row(&["1"]), done("INSERT 0 1"));
+    // In the middle of a query of several statements, perhaps.
+    h.server([done("SELECT 1"), error("42P01", "no relation"), ready()].concat());
+    // Two statements, or one that was prepared before.
+    h.server([message(b'1', b""), bound.clone(), row.clone(), inserted.clone(), ready()].concat());
+    h.close(Ending::Lost);
+    assert_eq!(commands(&h), ["", "INSERT"]);
+    let lengths: Vec<_> = h.sink.calls.iter().map(|c| c.response_bytes).collect();
+    let second = bound.len() + row.len() + inserted.len();
+    assert_eq!(lengths, [Some(done("SELECT 1").len() as i64), Some(second as i64)]);
+    assert!(h.sink.calls.iter().all(|c| c.incomplete == Some("no_request") && !c.failed));
+}
+
+#[test]
+fn rows_are_shown_only_where_their_formats_are_known() {
+    let mut h = login();
+    // The Bind is missing.
+    h.client([execute(), sync()].concat());
+    h.server([row(&["\0\0\x01\x05"]), done("SELECT 1"), ready()].concat());
+    assert_eq!((last(&h).text(f::RESPONSE_BODY), last(&h).int(f::POSTGRESQL_ROWS)), ("".into(), Some(1)));
+}

@@ -12,6 +12,10 @@ const DAY: i64 = 86_400_000_000;
 /// Sizes of values in binary form of the types that have a fixed one, or few.
 const SIZES: [usize; 7] = [1, 2, 4, 6, 8, 12, 16];
 
+/// Stands for the type of a value where it was said and not seen. 0 is what clients say of a parameter
+/// whose type the server shall find.
+pub(super) const UNSEEN: u32 = u32::MAX;
+
 /// Digits of a `numeric`, in groups of four, that are printed at most.
 const MAX_GROUPS: u16 = 256;
 
@@ -195,5 +199,6 @@ mod tests {
         assert_eq!(text(0, b"abc"), "abc");
         assert_eq!(text(0, b"four"), "\\x666f7572");
         assert_eq!(text(0, b"\0\0\0\x05"), "\\x00000005");
+        assert_eq!(text(UNSEEN, b"abc"), "\\x616263");
     }
 }

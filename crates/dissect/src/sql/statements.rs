@@ -39,6 +39,11 @@ impl<V: Held> Statements<V> {
         }
     }
 
+    /// Changes what is known of every one; it may get less.
+    pub(crate) fn update_all(&mut self, mut change: impl FnMut(&mut V)) {
+        self.all.values_mut().for_each(|(_, value)| change(value));
+    }
+
     /// Sets what is known of `key`: `fill` gets what was known before, to use its buffers again.
     /// Says how many others had to be forgotten to stay within `count` entries and `bytes`.
     pub(crate) fn put(&mut self, key: &[u8], count: usize, bytes: usize, fill: impl FnOnce(&mut V)) -> u64 {

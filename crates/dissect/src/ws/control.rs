@@ -55,9 +55,31 @@ pub(super) struct Control {
     pings: [VecDeque<Frame>; 2],
     /// The first closing frame, and who sent it.
     close: Option<(Role, Frame)>,
+    /// Frames were missed: what answers them seems to stand alone.
+    missed: bool,
 }
 
 impl Control {
+    /// Where the connection is joined if `missed`.
+    pub(super) fn new(missed: bool) -> Self {
+        Self { missed, ..Self::default() }
+    }
+
+    /// Frames are missing: a ping may have been answered in them, and what comes may answer another.
+    pub(super) fn lose(&mut self, handshake: &Handshake, cx: &mut Context<'_>) {
+        self.missed = true;
+        for role in [Role::Client, Role::Server] {
+            for ping in self.pings[role.index()].drain(..) {
+                handshake.control(role, frame::PING, &ping, None, Some(Incomplete::Gap), cx);
+            }
+        }
+    }
+
+    /// True when frames were missed.
+    pub(super) fn has_missed(&self) -> bool {
+        self.missed
+    }
+
     /// A control frame of `role` has come.
     #[expect(clippy::too_many_arguments, reason = "what the frame said")]
     pub(super) fn frame(
@@ -86,8 +108,10 @@ impl Control {
                 let waiting = &mut self.pings[role.other().index()];
                 let fits = |ping: &Frame| ping.payload() == frame.payload() && !ping.torn && !torn;
                 let Some(i) = waiting.iter().position(fits) else {
-                    // One that nobody asked for (RFC 6455 section 5.5.3).
-                    return handshake.control(role, opcode, &frame, None, None, cx);
+                    // One that nobody asked for (RFC 6455 section 5.5.3), or whose ping was missed.
+                    let doubt = self.missed || waiting.iter().any(|ping| ping.torn);
+                    let why = doubt.then_some(Incomplete::NoRequest);
+                    return handshake.control(role, opcode, &frame, None, why, cx);
                 };
                 // A pong answers the newest ping; those before it may stay without.
                 for ping in waiting.drain(..i) {
@@ -121,6 +145,8 @@ impl Control {
             handshake.control(role.other(), frame::PING, &ping, None, Some(why), cx);
         }
         if let Some((first, close)) = self.close.take_if(|(first, _)| *first != role) {
+            // It may have answered one that was missed.
+            let why = if self.missed { Incomplete::Gap } else { why };
             handshake.control(first, frame::CLOSE, &close, None, Some(why), cx);
         }
     }

@@ -35,13 +35,15 @@ const fn side(role: Role) -> &'static str {
 
 impl Handshake {
     /// The fields that every call has: those of the handshake, and who sent what.
-    fn common<'a>(&'a self, role: Role, opcode: u8) -> Fields<'a> {
+    fn common<'a>(&'a self, sender: Option<Role>, opcode: u8) -> Fields<'a> {
         let mut fields = Fields::default();
         if let Some(request) = &self.request {
             request_line(&mut fields, request);
         }
         fields.add(f::WS_OPCODE, ValueRef::str(frame::name(opcode)));
-        fields.add(f::WS_SENDER, ValueRef::str(side(role)));
+        if let Some(role) = sender {
+            fields.add(f::WS_SENDER, ValueRef::str(side(role)));
+        }
         fields.filled(f::WS_SUBPROTOCOL, &self.subprotocol);
         fields
     }
@@ -96,7 +98,7 @@ impl Handshake {
         self.operation(role, message, cx);
         let mut texts = Texts::default();
         let rpc = JsonRpc::message(&message.body, &mut texts);
-        let mut fields = self.common(role, message.opcode);
+        let mut fields = self.common(Some(role), message.opcode);
         let (data, length) = payload_of(role);
         fields.filled(data, &message.body);
         fields.add(length, ValueRef::Int(int(message.size)));
@@ -132,7 +134,14 @@ impl Handshake {
         why: Option<Incomplete>,
         cx: &mut Context<'_>,
     ) {
-        let mut fields = self.common(role, opcode);
+        // Who began is not known of a closing frame, or a pong, that may be an answer.
+        let doubtful = match opcode {
+            frame::CLOSE => answered.is_none() && why == Some(Incomplete::Gap),
+            frame::PONG => why == Some(Incomplete::NoRequest),
+            _ => false,
+        };
+        let first = !doubtful;
+        let mut fields = self.common(first.then_some(role), opcode);
         for (role, of) in [(role, Some(asked)), (role.other(), answered)] {
             let Some(of) = of else { continue };
             let (data, length) = payload_of(role);
@@ -154,7 +163,7 @@ impl Handshake {
         };
         let mut call = Call {
             failed: code.is_some_and(is_failure),
-            client_error: role == Role::Server && code.is_some_and(blames_sender),
+            client_error: first && role == Role::Server && code.is_some_and(blames_sender),
             incomplete: asked.incomplete().or(why),
             fields: fields.as_slice(),
             ..cx.exchange(Protocol::Ws, client.map(|f| f.seen), server.map(|f| f.seen))

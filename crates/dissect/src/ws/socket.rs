@@ -90,7 +90,8 @@ pub(crate) struct Socket {
 impl Socket {
     /// `resumes` says that [`read`](Self::read) is shown again what it does not take.
     pub(crate) fn new(handshake: Handshake, resumes: bool) -> Box<Self> {
-        Box::new(Self { handshake, directions: Default::default(), control: Control::default(), resumes })
+        let control = Control::new(handshake.agreed.deflate.is_none() || handshake.request.is_none());
+        Box::new(Self { handshake, directions: Default::default(), control, resumes })
     }
 
     /// Reads `bytes` of `role`, which begin at `base` of the shown bytes, and says how many were
@@ -289,6 +290,10 @@ impl Socket {
                         let known = why == Unreadable::Bomb || self.handshake.agreed.deflate == Some(true);
                         cx.problem(if known { Problem::BadEncoding } else { Problem::Unsynced }, size);
                         message.cut = true;
+                        if why == Unreadable::Broken && (self.control.has_missed() || !known) {
+                            // It refers to what was missed.
+                            message.mark(Incomplete::Gap);
+                        }
                     }
                 }
             } else {
@@ -316,6 +321,8 @@ impl Socket {
         direction.have = 0;
         direction.history.forget();
         direction.headless = true;
+        self.control.lose(&self.handshake, cx);
+        let direction = &mut self.directions[role.index()];
         if let Some(mut message) = direction.message.take() {
             message.mark(Incomplete::Gap);
             message.cut_off();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use remora_model::Endpoint;
 
 use super::capture::{Packet, Segment};
-use super::packets::{FIN, RST};
+use super::packets::{FIN, RST, SYN};
 
 /// Random numbers that are the same in every run (SplitMix64).
 pub struct Random(pub u64);
@@ -34,14 +34,19 @@ impl Random {
 /// Segments in pieces of at most `most` bytes, which arrive at once.
 pub fn split(packets: &[Packet], most: usize, random: &mut Random) -> Vec<Packet> {
     let mut out = Vec::new();
+    let mut known: BTreeSet<(Endpoint, Endpoint)> = BTreeSet::new();
     for p in packets {
+        let new = p.segment.as_ref().is_some_and(|s| tells_beginning(s) && known.insert(s.stream()));
         let Some(s) = p.segment.as_ref().filter(|s| s.payload.len() > 1) else {
             out.push(p.clone());
             continue;
         };
         let (mut at, len) = (0, s.payload.len());
         while at < len {
-            let n = (1 + random.below(most)).min(len - at);
+            // A byte alone is what a keep-alive sends (RFC 9293 section 3.8.4), and taken for that
+            // where it is the first that is seen of a stream.
+            let least = if new && at == 0 && s.flags & SYN == 0 { 2 } else { 1 };
+            let n = (1 + random.below(most)).max(least).min(len - at);
             let last = at + n == len;
             // What ends the stream stands behind its last byte.
             let flags = if last { s.flags } else { s.flags & !(FIN | RST) };
@@ -102,13 +107,18 @@ pub fn reorder(packets: &[Packet], window: usize, random: &mut Random) -> Vec<Pa
             out.swap(i, j);
             (out[i].ts, out[j].ts) = (a, b);
         }
-        if let Some(s) = out[at].segment.as_ref() {
+        if let Some(s) = out[at].segment.as_ref().filter(|s| tells_beginning(s)) {
             // The first segment that is seen tells where the stream begins.
             known.insert(s.stream());
         }
         at = end.max(at + 1);
     }
     out
+}
+
+/// False for what may be a keep-alive, which begins a byte before the next one that is sent.
+fn tells_beginning(segment: &Segment) -> bool {
+    segment.flags & SYN != 0 || segment.payload.len() > 1
 }
 
 fn movable(packet: &Packet) -> Option<&Segment> {

@@ -84,6 +84,12 @@ impl Stated {
         {
             return true;
         }
+        let values = self.fields.get(field::CASSANDRA_VALUES.def().name);
+        if let Some(Value::List(values)) = values
+            && values.iter().any(|v| v.starts_with(b"\\x"))
+        {
+            return true;
+        }
         let topics = self.fields.get(field::KAFKA_TOPICS.def().name);
         if let Some(Value::List(topics)) = topics
             && topics.iter().any(|t| is_topic_id(t))
@@ -105,9 +111,10 @@ impl Stated {
         self.protocol == whole.protocol && headers(self) == headers(whole)
     }
 
-    /// Where to look for the same call: whether it is one of gRPC, only its headers tell.
+    /// Where to look for the same call: whether it is one of gRPC, only its headers tell, and whether
+    /// it is one of GraphQL, only its request.
     fn key(&self) -> (Protocol, Endpoint, Endpoint) {
-        let http = self.protocol == Protocol::Grpc;
+        let http = matches!(self.protocol, Protocol::Grpc | Protocol::Gql);
         (if http { Protocol::Http } else { self.protocol }, self.client, self.server)
     }
 
@@ -224,6 +231,10 @@ impl Stated {
             {
                 return None;
             }
+            // An OP_REPLY is shown as the answer to a command only where the command was seen.
+            if partial && self.lengths[0].is_none() && *name == "mongodb_response_body" {
+                return None;
+            }
             // What was remembered may have changed where something is missing.
             if REMEMBERED.contains(name) && all.is_none_or(|all| is_part(name, value, all)) {
                 return None;
@@ -253,7 +264,8 @@ fn shown(value: &Value) -> String {
 }
 
 /// Numbers that grow as more is seen.
-const COUNTS: &[&str] = &["size", "bytes", "length", "rows", "records", "messages", "columns", "count"];
+const COUNTS: &[&str] =
+    &["size", "bytes", "length", "rows", "records", "messages", "columns", "count", "events", "results"];
 
 /// Fields that tell of the request where that was seen and else of the response, as the catalogue
 /// says: of a call whose request was not seen they tell of something else.
@@ -285,6 +297,7 @@ const STAND_INS: &[(&str, &[u8])] = &[
     ("nats_operation", b"-ERR"),
     ("mysql_command", b"ERROR"),
     ("postgresql_command", b"ERROR"),
+    ("ws_opcode", b"pong"),
 ];
 
 /// What was said once and is remembered for the calls that follow: it is as old as the newest
@@ -298,6 +311,8 @@ const REMEMBERED: &[&str] = &[
     "postgresql_application",
     "postgresql_database",
     "postgresql_user",
+    // The last of several: more may have come.
+    "sse_last_id",
 ];
 
 /// Fields that are made of what is known, and so look otherwise where less is; and those that say how
