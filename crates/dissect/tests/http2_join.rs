@@ -262,7 +262,7 @@ fn grpc_is_known_by_its_messages_where_its_content_type_is_not() {
             .concat(),
         );
         let call = &flow.sink.calls[0];
-        assert_eq!(!call.text(f::GRPC_KIND).is_empty(), grpc, "{call:?}");
+        assert_eq!(call.int(f::GRPC_REQUEST_MESSAGES).is_some(), grpc, "{call:?}");
         assert_eq!(call.incomplete, Some("gap"), "its path is not known");
     }
 }

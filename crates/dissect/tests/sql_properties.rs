@@ -118,7 +118,9 @@ fn nothing_is_invented(talk: &Talk, found: &[Recorded], what: &str) {
             }
             assert_eq!(
                 (call.failed, call.elapsed_us, call.ttlb_us),
-                (same.failed, same.elapsed_us, same.ttlb_us)
+                (same.failed, same.elapsed_us, same.ttlb_us),
+                "{}: {what}: {call:#?} {same:#?}",
+                talk.name
             );
         }
     }

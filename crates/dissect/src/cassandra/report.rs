@@ -36,7 +36,8 @@ pub(super) fn emit(
     fields.text(field::CASSANDRA_OPCODE, name);
     fields.text(field::CASSANDRA_QUERY, request.map(|r| r.text.as_slice()).filter(|t| !t.is_empty()));
     let event = response.filter(|r| r.header.opcode == op::EVENT);
-    fields.text(field::CASSANDRA_EVENT, event.map(|r| r.text.as_slice()));
+    // One whose compression was agreed on unseen has no text.
+    fields.text(field::CASSANDRA_EVENT, event.map(|r| r.text.as_slice()).filter(|t| !t.is_empty()));
     let both = || request.into_iter().chain(response);
     let statement = both().map(|m| &m.statement).find(|t| some(t));
     fields.text(field::CASSANDRA_STATEMENT_ID, statement.map(Vec::as_slice));

@@ -307,7 +307,12 @@ impl Exchange {
     /// Bytes of either side were lost.
     pub(super) fn lost_bytes(&mut self, role: Role) {
         self.suspicious = true;
-        self.unseen |= role == Role::Client;
+        if role == Role::Client {
+            self.unseen = true;
+            if let Some(request) = self.requests.back_mut() {
+                request.followed = true;
+            }
+        }
     }
 
     /// What `role` has sent before is not known.
@@ -318,7 +323,9 @@ impl Exchange {
     /// Bytes of the server were lost, and with them perhaps responses.
     pub(super) fn lost_responses(&mut self) {
         self.lost = true;
-        self.missed |= !self.unseen && !self.pipelined && self.requests.len() == 1;
+        // Where requests are missing, it was that of the one in front of them.
+        let only = self.requests.front().filter(|_| self.requests.len() == 1 && !self.pipelined);
+        self.missed |= only.is_some_and(|request| !self.unseen || request.followed);
         self.requests.iter_mut().for_each(|m| m.in_gap = true);
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Message {
     pub(crate) done: bool,
     /// For a request: bytes of the server were lost while it waited.
     pub(crate) in_gap: bool,
+    /// For a request: bytes of the client were lost behind it, and with them perhaps requests.
+    pub(crate) followed: bool,
     /// For a request: how many requests were sent between it and the one in the queue before it.
     pub(crate) unqueued_before: u32,
 }

@@ -177,7 +177,11 @@ fn is_plausible(token: Token<'_>) -> bool {
         Token::Value(Field { name: "minVersion" | "maxVersion", .. }, Value::Int(version)) => {
             (0..100).contains(&version)
         }
-        Token::Value(_, Value::Text(text)) => std::str::from_utf8(text).is_ok(),
+        // It counts how often the members of a group have changed.
+        Token::Value(Field { name: "generationId", .. }, Value::Int(n)) => (-1..1 << 24).contains(&n),
+        Token::Value(_, Value::Text(text)) => {
+            std::str::from_utf8(text).is_ok() && !text.iter().any(u8::is_ascii_control)
+        }
         _ => true,
     }
 }

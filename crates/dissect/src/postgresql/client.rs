@@ -79,6 +79,13 @@ fn ends_cycle(e: &Exchange) -> bool {
     !matches!(e.kind, Kind::Extended | Kind::CopyEnd)
 }
 
+/// True for what CopyData belongs to: the server has asked for it, or is about to. At a join all that the
+/// client has said may be shown before the server's answer.
+fn takes_data(e: &Exchange) -> bool {
+    let word = e.portal.query.trim_ascii_start().get(..4);
+    e.copies || word.is_some_and(|word| word.eq_ignore_ascii_case(b"COPY"))
+}
+
 impl Postgresql {
     /// A message begins at `at` of the bytes being shown; `body` is what is looked at of it.
     pub(super) fn client_message(
@@ -140,7 +147,7 @@ impl Postgresql {
             b'H' => self.close_group(cx),
             b'd' => {
                 // Else the server's answer to something in front of it is missing.
-                if let Some(e) = self.pairing.front().filter(|e| e.copies) {
+                if let Some(e) = self.pairing.front().filter(|e| takes_data(e)) {
                     e.input.raw(body);
                     if !whole {
                         e.input.cut();
@@ -158,7 +165,7 @@ impl Postgresql {
     pub(super) fn client_message_ended(&mut self, kind: u8, at: usize, cx: &mut Context<'_>) {
         let e = match kind {
             b'Q' | b'F' | b'P' | b'B' | b'D' | b'C' | b'E' => self.pairing.back(),
-            b'd' | b'c' | b'f' => self.pairing.front().filter(|e| e.copies),
+            b'd' | b'c' | b'f' => self.pairing.front().filter(|e| takes_data(e)),
             _ => None,
         };
         if let Some(seen) = e.and_then(|e| e.request.as_mut()) {

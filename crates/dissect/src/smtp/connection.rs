@@ -206,7 +206,8 @@ impl Smtp {
             self.unsure = Some(0);
         }
         let (verb, argument) = command::parse(line);
-        if self.unsure.is_some() && !verb.is_plausible(argument) {
+        let is_plausible = verb.is_plausible(argument) || verb == Verb::Noop && argument.is_empty();
+        if self.unsure.is_some() && !is_plausible {
             // It may be a line of a message, or a step of AUTH.
             return cx.problem(Problem::Unsynced, seen.bytes.unsigned_abs());
         }

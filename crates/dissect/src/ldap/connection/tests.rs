@@ -118,7 +118,8 @@ fn what_was_not_seen_is_said() {
     h.server(result(8, 0x67, 0, "")).close(Ending::Closed);
     let whys: Vec<_> = h.sink.calls.iter().map(|c| c.incomplete).collect();
     assert_eq!(whys, [Some("no_request"), Some("no_request"), Some("no_response")]);
-    assert_eq!(h.sink.calls[0].int(field::LDAP_ENTRIES), Some(1));
+    // There may have been more of them.
+    assert_eq!(h.sink.calls[0].int(field::LDAP_ENTRIES), None);
 }
 
 #[test]
