@@ -1,0 +1,186 @@
+//! TLS libraries by their symbols, whatever the file is called and wherever the code was linked in.
+
+use std::collections::BTreeMap;
+
+use crate::code;
+use crate::elf::Elf;
+use crate::elf::frames::Frames;
+use crate::elf::symbols::{self, Symbol, Table, Wanted};
+use crate::found::{Found, Function, Kind, TlsCode};
+use crate::problem::{Part, Problem};
+use crate::reader::Source;
+use crate::strings::Strings;
+
+/// Symbols that only one of the relatives of OpenSSL has.
+const MARKS: &[(&str, Kind)] = &[
+    ("SSL_CTX_set_custom_verify", Kind::BoringSsl),
+    ("SSL_CTX_set_grease_enabled", Kind::BoringSsl),
+    ("BORINGSSL_self_test", Kind::BoringSsl),
+    ("awslc_version_string", Kind::AwsLc),
+    ("awslc_api_version_num", Kind::AwsLc),
+    ("SSL_CTX_use_certificate_chain_mem", Kind::LibreSsl),
+    ("tls_config_new", Kind::LibreSsl),
+];
+
+/// Where the numbers of marks and of BoringSSL's logging function begin.
+const MARK: u32 = 1 << 16;
+
+/// What the symbol tables say.
+pub(crate) struct Symbols {
+    functions: BTreeMap<Function, Symbol>,
+    marks: Vec<Kind>,
+    table: Table,
+}
+
+impl Symbols {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+    }
+}
+
+/// Looks in one of the tables.
+pub(crate) fn symbols(elf: &Elf, source: &mut Source<'_>, table: Table) -> Part<Symbols> {
+    // The names of Go are looked up by `go`, which knows what else it needs.
+    let named = Function::ALL.iter().enumerate().filter(|(_, f)| f.kind() != Kind::GoTls);
+    let functions = named.map(|(i, f)| (f.symbol().as_bytes(), i as u32));
+    let marks = MARKS.iter().enumerate().map(|(i, (name, _))| (name.as_bytes(), MARK + i as u32));
+    let judge = |name: &[u8]| rust_function(name).and_then(number);
+    let wanted = Wanted::new(functions.chain(marks)).or_with(b"rustls", &judge);
+    let found = symbols::find(elf, source, table, &wanted)?;
+    let mut symbols = Symbols { functions: BTreeMap::new(), marks: Vec::new(), table };
+    for (number, symbol) in found {
+        if let Some((_, kind)) = number.checked_sub(MARK).and_then(|i| MARKS.get(i as usize)) {
+            symbols.marks.push(*kind);
+        } else if let Some(function) = Function::ALL.get(number as usize) {
+            symbols.functions.entry(*function).or_insert(symbol);
+        }
+    }
+    Ok(symbols)
+}
+
+fn number(function: Function) -> Option<u32> {
+    Function::ALL.iter().position(|f| *f == function).and_then(|i| u32::try_from(i).ok())
+}
+
+/// The function of rustls behind a mangled name (legacy: `_ZN`, v0: `_R`).
+fn rust_function(name: &[u8]) -> Option<Function> {
+    let name = std::str::from_utf8(name).ok()?;
+    let has = |parts: &[&str]| parts.iter().all(|part| name.contains(part));
+    if !name.starts_with("_ZN") && !name.starts_with("_R") {
+        return None;
+    }
+    let legacy = name.starts_with("_ZN");
+    match legacy {
+        true if has(&["rustls..", "..Reader$u20$as$u20$std..io..Read$GT$4read17h"]) => {
+            Some(Function::RustlsReaderRead)
+        }
+        true if has(&["rustls..", "..Writer$u20$as$u20$std..io..Write$GT$5write17h"]) => {
+            Some(Function::RustlsWriterWrite)
+        }
+        true if has(&["6rustls", "11CommonState16buffer_plaintext17h"]) => {
+            Some(Function::RustlsBufferPlaintext)
+        }
+        false if has(&["6rustls", "6Reader", "2io4Read4read"]) && name.ends_with("4read") => {
+            Some(Function::RustlsReaderRead)
+        }
+        false if has(&["6rustls", "6Writer", "2io5Write5write"]) && name.ends_with("5write") => {
+            Some(Function::RustlsWriterWrite)
+        }
+        false if has(&["6rustls", "CommonState"]) && name.ends_with("16buffer_plaintext") => {
+            Some(Function::RustlsBufferPlaintext)
+        }
+        _ => None,
+    }
+}
+
+/// The code of every library that the symbols show.
+pub(crate) fn codes(
+    elf: &Elf,
+    source: &mut Source<'_>,
+    symbols: &Symbols,
+    strings: &Strings,
+    problems: &mut Vec<Problem>,
+) -> Part<Vec<TlsCode>> {
+    let mut codes: Vec<TlsCode> = Vec::new();
+    let mut frames = None;
+    for (function, symbol) in &symbols.functions {
+        let kind = relative(function.kind(), &symbols.marks, strings);
+        let end = match symbol.size {
+            0 => {
+                if frames.is_none() {
+                    frames = Some(Frames::open(elf, source)?);
+                }
+                let frame = match frames.as_mut().and_then(Option::as_mut) {
+                    Some(frames) => frames.function_of(elf, source, symbol.address)?,
+                    None => None,
+                };
+                frame.filter(|(start, _)| *start == symbol.address).map_or(symbol.address, |(_, end)| end)
+            }
+            size => symbol.address.saturating_add(size),
+        };
+        let (point, problem) = code::point(elf, source, *function, symbol.address..end)?;
+        problems.extend(problem);
+        let Some(point) = point else { continue };
+        let code = match codes.iter_mut().position(|c| c.kind == kind) {
+            Some(i) => &mut codes[i],
+            None => {
+                codes.push(TlsCode {
+                    kind,
+                    version: strings.version(kind),
+                    found: match symbols.table {
+                        Table::Dynamic => Found::DynamicSymbols,
+                        Table::Full => Found::Symbols,
+                    },
+                    confidence: 100,
+                    points: Vec::new(),
+                    go: None,
+                });
+                let last = codes.len() - 1;
+                &mut codes[last]
+            }
+        };
+        if code.points.len() < source.limits.points {
+            code.points.push(point);
+        } else {
+            problems.push(Problem::Limit("points"));
+        }
+    }
+    Ok(codes)
+}
+
+/// Which of the libraries with OpenSSL's names it is.
+fn relative(kind: Kind, marks: &[Kind], strings: &Strings) -> Kind {
+    if kind != Kind::OpenSsl {
+        return kind;
+    }
+    // AWS-LC has the marks of BoringSSL too.
+    if marks.contains(&Kind::AwsLc) || strings.version(Kind::AwsLc).is_some() {
+        Kind::AwsLc
+    } else if marks.contains(&Kind::BoringSsl) {
+        Kind::BoringSsl
+    } else if marks.contains(&Kind::LibreSsl) || strings.version(Kind::LibreSsl).is_some() {
+        Kind::LibreSsl
+    } else {
+        Kind::OpenSsl
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rust_function;
+    use crate::found::Function;
+
+    #[test]
+    fn mangled_names_of_rustls_are_known() {
+        let of = |name: &str| rust_function(name.as_bytes());
+        let read = "_ZN76_$LT$rustls..conn..connection..Reader$u20$as$u20$std..io..Read$GT$4read17h0123456789abcdefE";
+        assert_eq!(of(read), Some(Function::RustlsReaderRead));
+        let vectored = read.replace("4read17h", "13read_vectored17h");
+        assert_eq!(of(&vectored), None);
+        assert_eq!(
+            of("_ZN6rustls12common_state11CommonState16buffer_plaintext17h0123456789abcdefE"),
+            Some(Function::RustlsBufferPlaintext)
+        );
+        assert_eq!(of("rustls_connection_read"), None);
+    }
+}
