@@ -65,7 +65,7 @@ impl std::fmt::Display for Kind {
 pub enum Found {
     /// By `.dynsym`.
     DynamicSymbols,
-    /// By `.symtab`.
+    /// By `.symtab`, at least some of them.
     Symbols,
     /// By the function table of Go (`.gopclntab`), which survives `strip`.
     Pclntab,

@@ -15,8 +15,11 @@ pub mod go;
 mod library;
 mod limits;
 mod problem;
+pub mod process;
 mod reader;
+mod references;
 mod strings;
+mod stripped;
 
 pub use found::{Found, Function, Kind, Machine, Point, Role, Tail, TlsCode};
 pub use limits::{Limits, Work};
@@ -37,6 +40,9 @@ pub struct Report {
     pub build_id: Option<Vec<u8>>,
     /// TLS code, at most one of a [`Kind`].
     pub codes: Vec<TlsCode>,
+    /// Versions of libraries that the file's constants name, whether their TLS code is in it or not:
+    /// `libcrypto` has OpenSSL's, `libssl` often does not.
+    pub versions: Vec<(Kind, String)>,
     /// What was not understood.
     pub problems: Vec<Problem>,
     /// What the inspection used.
@@ -92,37 +98,51 @@ fn look(elf: &Elf, source: &mut Source<'_>, names: Names, report: &mut Report) -
         None
     });
     let strings = strings::scan(elf, source)?;
+    report.versions.clone_from(&strings.versions);
     if names == Names::All {
+        let mut symbols = library::Symbols::default();
         for table in [Table::Dynamic, Table::Full] {
             // A table that cannot be read does not hide the other one.
-            match library::symbols(elf, source, table) {
-                Ok(symbols) if !symbols.is_empty() => {
-                    let codes = library::codes(elf, source, &symbols, &strings, &mut report.problems)?;
-                    merge(&mut report.codes, codes);
-                }
-                Ok(_) => {}
-                Err(stop) => report.problems.push(stop.0),
+            if let Err(stop) = symbols.read(elf, source, table) {
+                report.problems.push(stop.0);
             }
         }
+        report.codes = library::codes(elf, source, &symbols, &strings, &mut report.problems)?;
     }
     match go::code(elf, source, &mut report.problems) {
         Ok(code) => report.codes.extend(code),
         Err(stop) => report.problems.push(stop.0),
     }
+    let has = |kinds: &[Kind]| report.codes.iter().any(|c| kinds.contains(&c.kind));
+    if !has(&[Kind::OpenSsl, Kind::BoringSsl, Kind::AwsLc, Kind::LibreSsl]) {
+        match stripped::code(elf, source, &strings, &mut report.problems) {
+            Ok(code) => report.codes.extend(code),
+            Err(stop) => report.problems.push(stop.0),
+        }
+    }
+    unreadable(report, &strings);
     Ok(())
 }
 
-/// Adds what the second table shows beyond the first one.
-fn merge(codes: &mut Vec<TlsCode>, more: Vec<TlsCode>) {
-    for code in more {
-        match codes.iter_mut().find(|c| c.kind == code.kind) {
-            None => codes.push(code),
-            Some(known) => {
-                let new = code.points.into_iter().filter(|p| known.point(p.function).is_none());
-                let new: Vec<_> = new.collect();
-                known.points.extend(new);
-                known.points.sort_by_key(|p| p.function);
-            }
-        }
+/// Says what TLS code is there besides what can be read.
+fn unreadable(report: &mut Report, strings: &strings::Strings) {
+    let told = |report: &Report| report.problems.iter().any(|p| matches!(p, Problem::NotFound(..)));
+    if let Some(version) = strings.version(Kind::Rustls)
+        && report.code(Kind::Rustls).is_none()
+    {
+        report.codes.push(TlsCode {
+            kind: Kind::Rustls,
+            version: Some(version),
+            found: Found::StringReference,
+            confidence: 100,
+            points: Vec::new(),
+            go: None,
+        });
+        report.problems.push(Problem::NotFound(Kind::Rustls, "the program was stripped of its symbols"));
+    } else if let Some(sign) = strings.tls
+        && report.codes.is_empty()
+        && !told(report)
+    {
+        report.problems.push(Problem::UnknownTls(sign));
     }
 }

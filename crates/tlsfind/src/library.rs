@@ -26,50 +26,59 @@ const MARKS: &[(&str, Kind)] = &[
 const MARK: u32 = 1 << 16;
 
 /// What the symbol tables say.
+#[derive(Default)]
 pub(crate) struct Symbols {
     functions: BTreeMap<Function, Symbol>,
     marks: Vec<Kind>,
-    table: Table,
+    /// Functions that only `.symtab` shows.
+    only_full: Vec<Function>,
 }
 
 impl Symbols {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.functions.is_empty()
-    }
-}
-
-/// Looks in one of the tables.
-pub(crate) fn symbols(elf: &Elf, source: &mut Source<'_>, table: Table) -> Part<Symbols> {
-    // The names of Go are looked up by `go`, which knows what else it needs.
-    let named = Function::ALL.iter().enumerate().filter(|(_, f)| f.kind() != Kind::GoTls);
-    let functions = named.map(|(i, f)| (f.symbol().as_bytes(), i as u32));
-    let marks = MARKS.iter().enumerate().map(|(i, (name, _))| (name.as_bytes(), MARK + i as u32));
-    let judge = |name: &[u8]| rust_function(name).and_then(number);
-    let wanted = Wanted::new(functions.chain(marks)).or_with(b"rustls", &judge);
-    let found = symbols::find(elf, source, table, &wanted)?;
-    let mut symbols = Symbols { functions: BTreeMap::new(), marks: Vec::new(), table };
-    for (number, symbol) in found {
-        if let Some((_, kind)) = number.checked_sub(MARK).and_then(|i| MARKS.get(i as usize)) {
-            symbols.marks.push(*kind);
-        } else if let Some(function) = Function::ALL.get(number as usize) {
-            symbols.functions.entry(*function).or_insert(symbol);
+    /// Adds what one of the tables says; the dynamic one comes first.
+    pub(crate) fn read(&mut self, elf: &Elf, source: &mut Source<'_>, table: Table) -> Part<()> {
+        // The names of Go are looked up by `go`, which knows what else it needs.
+        let named = Function::ALL.iter().enumerate().filter(|(_, f)| f.kind() != Kind::GoTls);
+        let functions = named.map(|(i, f)| (f.symbol().as_bytes(), i as u32));
+        let marks = MARKS.iter().enumerate().map(|(i, (name, _))| (name.as_bytes(), MARK + i as u32));
+        let judge = |name: &[u8]| mangled(name).and_then(number);
+        let words: [&[u8]; 2] = [b"rustls", b"ssl_log_secret"];
+        let wanted = Wanted::new(functions.chain(marks)).or_with(&words, &judge);
+        for (number, symbol) in symbols::find(elf, source, table, &wanted)? {
+            if let Some((_, kind)) = number.checked_sub(MARK).and_then(|i| MARKS.get(i as usize)) {
+                self.marks.push(*kind);
+            } else if let Some(function) = Function::ALL.get(number as usize)
+                && !self.functions.contains_key(function)
+            {
+                self.functions.insert(*function, symbol);
+                if table == Table::Full {
+                    self.only_full.push(*function);
+                }
+            }
         }
+        Ok(())
     }
-    Ok(symbols)
+
+    fn has(&self, function: Function) -> bool {
+        self.functions.contains_key(&function)
+    }
 }
 
 fn number(function: Function) -> Option<u32> {
     Function::ALL.iter().position(|f| *f == function).and_then(|i| u32::try_from(i).ok())
 }
 
-/// The function of rustls behind a mangled name (legacy: `_ZN`, v0: `_R`).
-fn rust_function(name: &[u8]) -> Option<Function> {
+/// The function behind a mangled name: of BoringSSL (C++), or of rustls (legacy: `_ZN`, v0: `_R`).
+fn mangled(name: &[u8]) -> Option<Function> {
     let name = std::str::from_utf8(name).ok()?;
     let has = |parts: &[&str]| parts.iter().all(|part| name.contains(part));
     if !name.starts_with("_ZN") && !name.starts_with("_R") {
         return None;
     }
     let legacy = name.starts_with("_ZN");
+    if name.starts_with("_ZN4bssl14ssl_log_secretE") {
+        return Some(Function::SslLogSecret);
+    }
     match legacy {
         true if has(&["rustls..", "..Reader$u20$as$u20$std..io..Read$GT$4read17h"]) => {
             Some(Function::RustlsReaderRead)
@@ -102,15 +111,17 @@ pub(crate) fn codes(
     problems: &mut Vec<Problem>,
 ) -> Part<Vec<TlsCode>> {
     let mut codes: Vec<TlsCode> = Vec::new();
-    let mut frames = None;
+    if symbols.functions.is_empty() {
+        return Ok(codes);
+    }
+    let mut frames = Frames::open(elf, source)?;
+    let only = [Function::SslReadEarlyData, Function::SslWriteEarlyData, Function::SslSendfile];
+    let is_full = only.iter().any(|f| symbols.has(*f));
     for (function, symbol) in &symbols.functions {
-        let kind = relative(function.kind(), &symbols.marks, strings);
+        let kind = relative(function.kind(), is_full, &symbols.marks, strings);
         let end = match symbol.size {
             0 => {
-                if frames.is_none() {
-                    frames = Some(Frames::open(elf, source)?);
-                }
-                let frame = match frames.as_mut().and_then(Option::as_mut) {
+                let frame = match &mut frames {
                     Some(frames) => frames.function_of(elf, source, symbol.address)?,
                     None => None,
                 };
@@ -118,7 +129,7 @@ pub(crate) fn codes(
             }
             size => symbol.address.saturating_add(size),
         };
-        let (point, problem) = code::point(elf, source, *function, symbol.address..end)?;
+        let (point, problem) = code::point(elf, source, frames.as_mut(), *function, symbol.address..end)?;
         problems.extend(problem);
         let Some(point) = point else { continue };
         let code = match codes.iter_mut().position(|c| c.kind == kind) {
@@ -127,10 +138,7 @@ pub(crate) fn codes(
                 codes.push(TlsCode {
                     kind,
                     version: strings.version(kind),
-                    found: match symbols.table {
-                        Table::Dynamic => Found::DynamicSymbols,
-                        Table::Full => Found::Symbols,
-                    },
+                    found: Found::DynamicSymbols,
                     confidence: 100,
                     points: Vec::new(),
                     go: None,
@@ -139,6 +147,9 @@ pub(crate) fn codes(
                 &mut codes[last]
             }
         };
+        if symbols.only_full.contains(function) {
+            code.found = Found::Symbols;
+        }
         if code.points.len() < source.limits.points {
             code.points.push(point);
         } else {
@@ -149,16 +160,21 @@ pub(crate) fn codes(
 }
 
 /// Which of the libraries with OpenSSL's names it is.
-fn relative(kind: Kind, marks: &[Kind], strings: &Strings) -> Kind {
+fn relative(kind: Kind, is_full: bool, marks: &[Kind], strings: &Strings) -> Kind {
     if kind != Kind::OpenSsl {
         return kind;
+    }
+    let of_libressl = marks.contains(&Kind::LibreSsl) || strings.version(Kind::LibreSsl).is_some();
+    // What BoringSSL and AWS-LC never had. (Beside it a program may have the cryptography of AWS-LC.)
+    if is_full {
+        return if of_libressl { Kind::LibreSsl } else { Kind::OpenSsl };
     }
     // AWS-LC has the marks of BoringSSL too.
     if marks.contains(&Kind::AwsLc) || strings.version(Kind::AwsLc).is_some() {
         Kind::AwsLc
     } else if marks.contains(&Kind::BoringSsl) {
         Kind::BoringSsl
-    } else if marks.contains(&Kind::LibreSsl) || strings.version(Kind::LibreSsl).is_some() {
+    } else if of_libressl {
         Kind::LibreSsl
     } else {
         Kind::OpenSsl
@@ -167,12 +183,12 @@ fn relative(kind: Kind, marks: &[Kind], strings: &Strings) -> Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::rust_function;
+    use super::mangled;
     use crate::found::Function;
 
     #[test]
     fn mangled_names_of_rustls_are_known() {
-        let of = |name: &str| rust_function(name.as_bytes());
+        let of = |name: &str| mangled(name.as_bytes());
         let read = "_ZN76_$LT$rustls..conn..connection..Reader$u20$as$u20$std..io..Read$GT$4read17h0123456789abcdefE";
         assert_eq!(of(read), Some(Function::RustlsReaderRead));
         let vectored = read.replace("4read17h", "13read_vectored17h");
@@ -182,5 +198,7 @@ mod tests {
             Some(Function::RustlsBufferPlaintext)
         );
         assert_eq!(of("rustls_connection_read"), None);
+        let secret = of("_ZN4bssl14ssl_log_secretEPK6ssl_stPKcNS_4SpanIKhEE");
+        assert_eq!(secret, Some(Function::SslLogSecret));
     }
 }

@@ -1,20 +1,21 @@
 //! What the constants of a file tell: versions, and signs of TLS code that no symbol shows.
 
 use crate::elf::Elf;
-use crate::found::Kind;
+use crate::found::{Function, Kind};
 use crate::problem::Part;
 use crate::reader::Source;
 
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Strings {
-    versions: Vec<(Kind, String)>,
+    pub(crate) versions: Vec<(Kind, String)>,
     /// A sign of TLS code of any library, with the words that a report uses.
     pub(crate) tls: Option<&'static str>,
-    /// Files of BoringSSL's TLS code are named.
-    pub(crate) is_boring: bool,
     /// Addresses of the path of BoringSSL's `ssl_lib.cc`.
     pub(crate) ssl_lib: Vec<u64>,
+    /// Addresses of the names of OpenSSL's functions, where OpenSSL's `ssl_lib.c` is named too.
+    pub(crate) functions: Vec<(u64, Function)>,
+    is_openssl: bool,
 }
 
 impl Strings {
@@ -33,7 +34,7 @@ const VERSIONS: &[(&[u8], Kind)] = &[
     (b"NSPR ", Kind::Nspr),
     (b"bed TLS ", Kind::MbedTls),
     (b"wolfSSL ", Kind::WolfSsl),
-    (b"rustls-", Kind::Rustls),
+    (b"/rustls-", Kind::Rustls),
 ];
 
 /// Words that all TLS 1.3 code has: labels of the key log format (NSS), and the context of a
@@ -43,7 +44,11 @@ const SIGNS: &[(&[u8], &str)] = &[
     (b"CLIENT_TRAFFIC_SECRET_0", "key log labels"),
 ];
 
-const SSL_LIB: &[u8] = b"ssl/ssl_lib.cc\0";
+/// BoringSSL's file, and OpenSSL's.
+const SSL_LIB_CC: &[u8] = b"ssl/ssl_lib.cc\0";
+const SSL_LIB_C: &[u8] = b"ssl/ssl_lib.c\0";
+/// How the names of its functions begin, as strings of their own.
+const SSL_FUNCTION: &[u8] = b"\0SSL_";
 /// Longest path and version.
 const AROUND: usize = 256;
 
@@ -55,6 +60,9 @@ pub(crate) fn scan(elf: &Elf, source: &mut Source<'_>) -> Part<Strings> {
             piece(elf, at, bytes, &mut found);
             true
         })?;
+    }
+    if !found.is_openssl {
+        found.functions.clear();
     }
     Ok(found)
 }
@@ -79,19 +87,33 @@ fn piece(elf: &Elf, at: u64, bytes: &[u8], found: &mut Strings) {
         let sign = SIGNS.iter().find(|(word, _)| contains(bytes, word));
         found.tls = sign.map(|(_, what)| *what);
     }
-    for i in memchr::memmem::find_iter(bytes, SSL_LIB) {
-        found.is_boring = true;
+    for i in memchr::memmem::find_iter(bytes, SSL_LIB_CC) {
         // The string begins after the NUL before it; references lead to its beginning.
         let start = memchr::memrchr(0, &bytes[..i]).map_or(i, |nul| nul + 1);
         if let Some(address) = elf.address_of(at + start as u64)
             && i - start < AROUND
             && !found.ssl_lib.contains(&address)
-            && found.ssl_lib.len() < 16
+            && found.ssl_lib.len() < MOST
         {
             found.ssl_lib.push(address);
         }
     }
+    found.is_openssl |= contains(bytes, SSL_LIB_C);
+    for i in memchr::memmem::find_iter(bytes, SSL_FUNCTION) {
+        let string = bytes[i + 1..].split(|b| *b == 0).next().unwrap_or(&[]);
+        let named = |f: &&Function| f.kind() == Kind::OpenSsl && f.symbol().as_bytes() == string;
+        if let Some(function) = Function::ALL.iter().find(named)
+            && let Some(address) = elf.address_of(at + i as u64 + 1)
+            && !found.functions.contains(&(address, *function))
+            && found.functions.len() < MOST
+        {
+            found.functions.push((address, *function));
+        }
+    }
 }
+
+/// Strings of one sort that are kept.
+const MOST: usize = 64;
 
 fn contains(bytes: &[u8], word: &[u8]) -> bool {
     memchr::memmem::find(bytes, word).is_some()

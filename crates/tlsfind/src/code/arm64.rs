@@ -21,6 +21,8 @@ pub(super) fn body(source: &mut Source<'_>, bytes: &[u8], start: u64) -> Part<De
             Flow::Jump(to) if !(start..end).contains(&to) => body.tails.push((at, Some(to))),
             Flow::Indirect(register) if !is_table(&before, register) => body.tails.push((at, None)),
             Flow::Call(to) => body.calls.push((at, to)),
+            // MOVZ W2, #imm16
+            Flow::Other if word & 0xffe0_001f == 0x5280_0002 => body.reason(word >> 5 & 0xffff),
             _ => {}
         }
         before.rotate_left(1);

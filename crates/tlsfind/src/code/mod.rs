@@ -9,6 +9,7 @@ mod x86;
 use std::ops::Range;
 
 use crate::elf::Elf;
+use crate::elf::frames::Frames;
 use crate::found::{Function, Machine, Point, Tail};
 use crate::problem::{CodeFault, Part, Problem, Stop};
 use crate::reader::Source;
@@ -21,7 +22,21 @@ pub(crate) struct Body {
     pub(crate) tails: Vec<(u64, Option<u64>)>,
     /// Direct calls and what they call.
     pub(crate) calls: Vec<(u64, u64)>,
+    /// Numbers that are put into the register of the third argument, each once.
+    pub(crate) reasons: Vec<u32>,
 }
+
+impl Body {
+    /// Notes a number for a third argument.
+    fn reason(&mut self, number: u32) {
+        if self.reasons.len() < REASONS && !self.reasons.contains(&number) {
+            self.reasons.push(number);
+        }
+    }
+}
+
+/// Numbers kept of one function.
+const REASONS: usize = 64;
 
 /// The outcome of decoding.
 pub(crate) type Decoded = Result<Body, CodeFault>;
@@ -71,6 +86,7 @@ fn bytes(elf: &Elf, source: &mut Source<'_>, range: &Range<u64>) -> Part<Result<
 pub(crate) fn point(
     elf: &Elf,
     source: &mut Source<'_>,
+    frames: Option<&mut Frames>,
     function: Function,
     range: Range<u64>,
 ) -> Part<(Option<Point>, Option<Problem>)> {
@@ -84,7 +100,10 @@ pub(crate) fn point(
     let mut point = Point { function, entry, len, returns: Vec::new(), tails: Vec::new() };
     match body(elf, source, &range)? {
         Err(reason) => Ok((Some(point), fault(entry, reason))),
-        Ok(body) => {
+        Ok(mut body) => {
+            if let Some(frames) = frames {
+                drop_dead_ends(elf, source, frames, &range, &mut body)?;
+            }
             let offset = |address: u64| entry + (address - range.start);
             point.returns = body.returns.iter().map(|at| offset(*at)).collect();
             let tails = body.tails.iter();
@@ -98,6 +117,46 @@ pub(crate) fn point(
             Ok((Some(point), problem))
         }
     }
+}
+
+/// Tails that are followed.
+const FOLLOWED: usize = 8;
+
+/// Forgets the jumps to where no end is: compilers put what is unlikely apart from its function, and
+/// it jumps back or ends the program.
+fn drop_dead_ends(
+    elf: &Elf,
+    source: &mut Source<'_>,
+    frames: &mut Frames,
+    range: &Range<u64>,
+    body: &mut Body,
+) -> Part<()> {
+    if body.tails.len() > FOLLOWED {
+        return Ok(());
+    }
+    let mut kept = Vec::new();
+    for (at, to) in std::mem::take(&mut body.tails) {
+        let target = match to {
+            Some(to) => frames.function_of(elf, source, to)?,
+            None => None,
+        };
+        let dead = match target {
+            Some((start, end)) => match self::body(elf, source, &(start..end))? {
+                Ok(part) => {
+                    let back =
+                        |to: &Option<u64>| to.is_some_and(|to| to != range.start && range.contains(&to));
+                    part.returns.is_empty() && part.tails.iter().all(|(_, to)| back(to))
+                }
+                Err(_) => false,
+            },
+            None => false,
+        };
+        if !dead {
+            kept.push((at, to));
+        }
+    }
+    body.tails = kept;
+    Ok(())
 }
 
 /// Ends decoding when the limit of instructions is met.

@@ -36,7 +36,11 @@ pub(super) fn body(source: &mut Source<'_>, bytes: &[u8], start: u64) -> Part<De
             Flow::Jump(to) => body.tails.push((at, Some(to))),
             Flow::Indirect if !before.is_table(&instruction) => body.tails.push((at, None)),
             Flow::Call(to) => body.calls.push((at, to)),
-            Flow::Indirect | Flow::Other => {}
+            Flow::Indirect | Flow::Other => {
+                if instruction.code() == Code::Mov_r32_imm32 && instruction.op0_register() == Register::EDX {
+                    body.reason(instruction.immediate32());
+                }
+            }
         }
         before.note(&instruction);
     }

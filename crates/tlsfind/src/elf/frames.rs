@@ -34,11 +34,6 @@ impl Frames {
         Ok(Some(Self { base: segment.address, table: segment.offset.saturating_add(12), count, window }))
     }
 
-    /// How many functions there are.
-    pub(crate) fn len(&self) -> u64 {
-        self.count
-    }
-
     /// Start and unwind entry of a function.
     fn entry(&mut self, source: &mut Source<'_>, i: u64) -> Part<(u64, u64)> {
         source.count_function()?;
@@ -48,11 +43,6 @@ impl Frames {
         Ok((from(start), from(fde)))
     }
 
-    /// The address where the function number `i` starts.
-    pub(crate) fn start(&mut self, source: &mut Source<'_>, i: u64) -> Part<u64> {
-        Ok(self.entry(source, i)?.0)
-    }
-
     /// The function that holds `address`: start and end.
     pub(crate) fn function_of(
         &mut self,
@@ -60,6 +50,28 @@ impl Frames {
         source: &mut Source<'_>,
         address: u64,
     ) -> Part<Option<(u64, u64)>> {
+        let Some(i) = self.number_of(source, address)? else { return Ok(None) };
+        Ok(self.function(elf, source, i)?.filter(|(_, end)| address < *end))
+    }
+
+    /// The functions around the one that holds `address`, `most` on each side.
+    pub(crate) fn around(
+        &mut self,
+        elf: &Elf,
+        source: &mut Source<'_>,
+        address: u64,
+        most: u64,
+    ) -> Part<Vec<(u64, u64)>> {
+        let Some(i) = self.number_of(source, address)? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for i in i.saturating_sub(most)..i.saturating_add(most).min(self.count) {
+            found.extend(self.function(elf, source, i)?);
+        }
+        Ok(found)
+    }
+
+    /// The number of the last function that begins at or before `address`.
+    fn number_of(&mut self, source: &mut Source<'_>, address: u64) -> Part<Option<u64>> {
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -69,7 +81,11 @@ impl Frames {
                 high = middle;
             }
         }
-        let Some(i) = low.checked_sub(1) else { return Ok(None) };
+        Ok(low.checked_sub(1))
+    }
+
+    /// Start and end of the function number `i`.
+    fn function(&mut self, elf: &Elf, source: &mut Source<'_>, i: u64) -> Part<Option<(u64, u64)>> {
         let (start, fde) = self.entry(source, i)?;
         let Some(at) = elf.offset_of(fde) else { return Ok(None) };
         // length, CIE, start, range: with the usual encoding of four bytes each.
@@ -80,6 +96,6 @@ impl Frames {
             return Ok(None);
         }
         let end = start.saturating_add(u64::from(le32(&bytes, 12)));
-        Ok((address < end).then_some((start, end)))
+        Ok(Some((start, end)))
     }
 }

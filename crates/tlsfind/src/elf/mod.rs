@@ -69,8 +69,6 @@ impl Section {
 #[derive(Debug)]
 pub(crate) struct Elf {
     pub(crate) machine: Machine,
-    /// The address where the program starts; 0 in libraries.
-    pub(crate) entry: u64,
     /// Whether it is loaded at the addresses that it names.
     pub(crate) is_fixed: bool,
     pub(crate) segments: Vec<Segment>,
@@ -100,7 +98,7 @@ impl Elf {
             problems.push(stop.0);
             Vec::new()
         });
-        let elf = Self { machine, entry: le64(&head, 24), is_fixed: kind == ET_EXEC, segments, sections };
+        let elf = Self { machine, is_fixed: kind == ET_EXEC, segments, sections };
         Ok((elf, problems))
     }
 

@@ -36,7 +36,8 @@ pub(crate) struct Wanted<'a> {
     /// Whether a name may end with these two bytes.
     endings: Box<[bool; 1 << 16]>,
     lengths: Vec<usize>,
-    word: Option<(&'a [u8], &'a dyn Fn(&[u8]) -> Option<u32>)>,
+    words: &'a [&'a [u8]],
+    judge: Option<&'a dyn Fn(&[u8]) -> Option<u32>>,
 }
 
 impl<'a> Wanted<'a> {
@@ -51,13 +52,19 @@ impl<'a> Wanted<'a> {
             endings[usize::from(le16(name, name.len() - 2))] = true;
         }
         let longest = lengths.last().copied().unwrap_or(0);
-        Self { exact, longest, endings, lengths, word: None }
+        Self { exact, longest, endings, lengths, words: &[], judge: None }
     }
 
-    /// Also names that contain `word`, when `judge` gives them a number.
-    pub(crate) fn or_with(mut self, word: &'a [u8], judge: &'a dyn Fn(&[u8]) -> Option<u32>) -> Self {
-        self.word = Some((word, judge));
+    /// Also names that contain one of the words, when `judge` gives them a number.
+    pub(crate) fn or_with(mut self, words: &'a [&'a [u8]], judge: &'a dyn Fn(&[u8]) -> Option<u32>) -> Self {
+        (self.words, self.judge) = (words, Some(judge));
         self
+    }
+
+    /// The number that the judge gives a name.
+    fn judged(&self, name: &[u8]) -> Option<u32> {
+        let judge = self.judge.filter(|_| name.len() <= LONGEST)?;
+        self.words.iter().any(|word| memchr::memmem::find(name, word).is_some()).then(|| judge(name))?
     }
 
     /// Shows the wanted names that the string ends with: linkers store a name that is the end of
@@ -100,11 +107,7 @@ pub(crate) fn names(
                 wanted.endings_of(string, |i, number| {
                     found.insert(string_at + i as u64 - start, number);
                 });
-                if let Some((word, judge)) = wanted.word
-                    && string.len() <= LONGEST
-                    && memchr::memmem::find(string, word).is_some()
-                    && let Some(number) = judge(string)
-                {
+                if let Some(number) = wanted.judged(string) {
                     found.insert(string_at - start, number);
                 }
             }
@@ -174,7 +177,7 @@ mod tests {
     fn names_are_found_whole_at_the_end_of_others_and_across_pieces() {
         let exact: [(&[u8], u32); 2] = [(b"SSL_read", 1), (b"SSL_write", 2)];
         let judge = |name: &[u8]| name.ends_with(b"Reader").then_some(7);
-        let wanted = Wanted::new(exact.into_iter()).or_with(b"rustls", &judge);
+        let wanted = Wanted::new(exact.into_iter()).or_with(&[b"rustls"], &judge);
         let mut bytes = b"\0SSL_read\0my_SSL_write\0SSL_readx\0rustls_Reader\0rustls_else\0".to_vec();
         let far = (256 << 10) - 4;
         bytes.resize(far, b'x');

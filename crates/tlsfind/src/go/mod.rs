@@ -34,7 +34,7 @@ pub(crate) fn code(elf: &Elf, source: &mut Source<'_>, problems: &mut Vec<Proble
     for (number, range) in found {
         let Some(function) = Function::ALL.get(number as usize) else { continue };
         let range = text.saturating_add(range.start)..text.saturating_add(range.end);
-        let (point, problem) = code::point(elf, source, *function, range)?;
+        let (point, problem) = code::point(elf, source, None, *function, range)?;
         problems.extend(problem);
         points.extend(point);
     }
