@@ -67,7 +67,7 @@ struct Arm {
 }
 
 /// An ADD belongs to an ADRP that is at most this far before it.
-const NEAR: u64 = 256;
+const NEAR: u64 = 1024;
 
 impl Arm {
     fn piece(&mut self, bytes: &[u8], start: u64, targets: &HashSet<u64>, found: &mut Vec<(u64, u64)>) {
@@ -87,8 +87,12 @@ impl Arm {
             } else if word & 0xffc0_0000 == 0x9100_0000 {
                 let (page, set) = self.pages[(word >> 5 & 31) as usize];
                 let to = page.wrapping_add(u64::from(word >> 10 & 0xfff));
-                if at.wrapping_sub(set) <= NEAR && targets.contains(&to) {
-                    found.push((at, to));
+                if at.wrapping_sub(set) <= NEAR {
+                    // A second ADD may follow: GCC counts from an anchor that several strings share.
+                    self.pages[destination] = (to, set);
+                    if targets.contains(&to) {
+                        found.push((at, to));
+                    }
                 }
             }
         }
@@ -122,5 +126,11 @@ mod tests {
         let code: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         Arm::default().piece(&code, 0x1000, &HashSet::from([0x3afc]), &mut found);
         assert_eq!(found, [(0x1004, 0x3afc)]);
+        found.clear();
+        // The same by an anchor: add x3, x3, #0xaf0; add x2, x3, #0xc
+        let words = [0xd000_0003_u32, 0x912b_c063, 0x9100_3062];
+        let code: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        Arm::default().piece(&code, 0x1000, &HashSet::from([0x3afc]), &mut found);
+        assert_eq!(found, [(0x1008, 0x3afc)]);
     }
 }

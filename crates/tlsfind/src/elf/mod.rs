@@ -190,8 +190,8 @@ const NOTES: u64 = 4096;
 fn machine(head: &[u8; 64]) -> Result<Machine, Problem> {
     let number = if head[5] == 2 { le16(head, 18).swap_bytes() } else { le16(head, 18) };
     let name = match number {
-        3 => "x86 (32-bit)",
-        40 => "arm (32-bit)",
+        3 => "x86",
+        40 => "arm",
         21 => "ppc64",
         22 => "s390x",
         62 => "x86-64",
