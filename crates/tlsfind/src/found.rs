@@ -154,7 +154,8 @@ functions! {
 
     GoConnRead = "crypto/tls.(*Conn).Read", GoTls, Read;
     GoConnWrite = "crypto/tls.(*Conn).Write", GoTls, Write;
-    GoConnHandshake = "crypto/tls.(*Conn).HandshakeContext", GoTls, Handshake;
+    /// Since Go 1.17.
+    GoConnHandshake = "crypto/tls.(*Conn).handshakeContext", GoTls, Handshake;
     GoConnClose = "crypto/tls.(*Conn).Close", GoTls, End;
     GoWriteKeyLog = "crypto/tls.(*Config).writeKeyLog", GoTls, Secrets;
 

@@ -13,9 +13,10 @@ pub(crate) struct Strings {
     pub(crate) tls: Option<&'static str>,
     /// Addresses of the path of BoringSSL's `ssl_lib.cc`.
     pub(crate) ssl_lib: Vec<u64>,
-    /// Addresses of the names of OpenSSL's functions, where OpenSSL's `ssl_lib.c` is named too.
+    /// Addresses of the path of OpenSSL's `ssl_lib.c`.
+    pub(crate) openssl: Vec<u64>,
+    /// Addresses of the names of OpenSSL's functions, which other code may name as well.
     pub(crate) functions: Vec<(u64, Function)>,
-    is_openssl: bool,
 }
 
 impl Strings {
@@ -61,9 +62,6 @@ pub(crate) fn scan(elf: &Elf, source: &mut Source<'_>) -> Part<Strings> {
             true
         })?;
     }
-    if !found.is_openssl {
-        found.functions.clear();
-    }
     Ok(found)
 }
 
@@ -87,18 +85,19 @@ fn piece(elf: &Elf, at: u64, bytes: &[u8], found: &mut Strings) {
         let sign = SIGNS.iter().find(|(word, _)| contains(bytes, word));
         found.tls = sign.map(|(_, what)| *what);
     }
-    for i in memchr::memmem::find_iter(bytes, SSL_LIB_CC) {
-        // The string begins after the NUL before it; references lead to its beginning.
-        let start = memchr::memrchr(0, &bytes[..i]).map_or(i, |nul| nul + 1);
-        if let Some(address) = elf.address_of(at + start as u64)
-            && i - start < AROUND
-            && !found.ssl_lib.contains(&address)
-            && found.ssl_lib.len() < MOST
-        {
-            found.ssl_lib.push(address);
+    for (word, known) in [(SSL_LIB_CC, &mut found.ssl_lib), (SSL_LIB_C, &mut found.openssl)] {
+        for i in memchr::memmem::find_iter(bytes, word) {
+            // The string begins after the NUL before it; references lead to its beginning.
+            let start = memchr::memrchr(0, &bytes[..i]).map_or(i, |nul| nul + 1);
+            if let Some(address) = elf.address_of(at + start as u64)
+                && i - start < AROUND
+                && !known.contains(&address)
+                && known.len() < MOST
+            {
+                known.push(address);
+            }
         }
     }
-    found.is_openssl |= contains(bytes, SSL_LIB_C);
     for i in memchr::memmem::find_iter(bytes, SSL_FUNCTION) {
         let string = bytes[i + 1..].split(|b| *b == 0).next().unwrap_or(&[]);
         let named = |f: &&Function| f.kind() == Kind::OpenSsl && f.symbol().as_bytes() == string;

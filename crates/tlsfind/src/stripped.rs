@@ -1,7 +1,7 @@
 //! BoringSSL and OpenSSL that were linked into a program whose symbols are gone: found by what their
 //! code tells the error queue.
 //!
-//! - OpenSSL 3 names the function (`ERR_set_debug(file, line, "SSL_read")`).
+//! - OpenSSL 3 and 4 name their file and the function (`ERR_set_debug(file, line, "SSL_read")`).
 //! - BoringSSL names its file and a number that says what is wrong
 //!   (`ERR_put_error(library, 0, reason, file, line)`). In `ssl_lib.cc` only `SSL_write` knows all of
 //!   "uninitialized", "bad length" and "handshake failure", only the function behind `SSL_read` and
@@ -59,7 +59,7 @@ pub(crate) fn code(
     strings: &Strings,
     problems: &mut Vec<Problem>,
 ) -> Part<Option<TlsCode>> {
-    let kind = match (strings.ssl_lib.is_empty(), strings.functions.is_empty()) {
+    let kind = match (strings.ssl_lib.is_empty(), strings.openssl.is_empty()) {
         (false, _) if strings.version(Kind::AwsLc).is_some() => Kind::AwsLc,
         (false, _) => Kind::BoringSsl,
         (true, false) => Kind::OpenSsl,
@@ -95,16 +95,25 @@ pub(crate) fn code(
 type Named = Result<(BTreeMap<Function, Range<u64>>, u8), &'static str>;
 
 fn openssl(elf: &Elf, source: &mut Source<'_>, strings: &Strings, frames: &mut Frames) -> Part<Named> {
-    let targets: HashSet<u64> = strings.functions.iter().map(|(address, _)| *address).collect();
+    let names = strings.functions.iter().map(|(address, _)| *address);
+    let targets: HashSet<u64> = names.chain(strings.openssl.iter().copied()).collect();
     let mut ranges: BTreeMap<Function, Vec<Range<u64>>> = BTreeMap::new();
+    let mut of_file: HashSet<u64> = HashSet::new();
     for (site, target) in references::find(elf, source, &targets)? {
         let Some((start, end)) = frames.function_of(elf, source, site)? else { continue };
+        if strings.openssl.contains(&target) {
+            of_file.insert(start);
+        }
         for (_, function) in strings.functions.iter().filter(|(address, _)| *address == target) {
             let known = ranges.entry(*function).or_default();
             if !known.contains(&(start..end)) && known.len() < 8 {
                 known.push(start..end);
             }
         }
+    }
+    // Bindings name the functions as well; the library names its file beside them.
+    for ranges in ranges.values_mut() {
+        ranges.retain(|range| of_file.contains(&range.start));
     }
     let mut functions = BTreeMap::new();
     for (function, ranges) in ranges {

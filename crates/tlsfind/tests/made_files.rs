@@ -167,3 +167,31 @@ fn other_files_are_refused_in_words() {
     file[18] = 3;
     assert_eq!(of(&file).problems, [Problem::Unsupported("x86, 32-bit".into())]);
 }
+
+/// The inputs of the fuzz target `elf` are files that this test makes: `REMORA_SEEDS=DIR` writes them.
+#[test]
+fn seeds_of_the_fuzz_target_are_read() {
+    let functions = go_functions();
+    let text = RETURNS_ZERO.repeat(functions.len());
+    let table = |magic| function_table(magic, &functions, text.len() as u64);
+    let go = |magic, version| {
+        let made = Made::x86(&text).data(".gopclntab", table(magic));
+        made.data(".go.buildinfo", build_info(version)).build()
+    };
+    let strings = b"\0OpenSSL 3.0.17 1 Jul 2025\0ssl/ssl_lib.cc\0/rustls-0.23.1/\0".to_vec();
+    let library = Made::x86(&text).symbol("SSL_read", 0, 16).symbol("gnutls_record_send", 16, 0);
+    let arm64 = Made::arm64(&[0xb400_0040, 0xd65f_03c0, 0x1400_0010, 0xd65f_0bff]);
+    let seeds = [
+        ("library", library.data(".rodata", strings).build()),
+        ("go1.10", go(0xffff_fffb, "go1.10")),
+        ("go1.16", go(0xffff_fffa, "go1.16")),
+        ("go1.27", go(0xffff_fff1, "go1.27.3")),
+        ("arm64", arm64.symbol("PR_Read", 0, 16).build()),
+    ];
+    for (name, file) in &seeds {
+        assert!(!of(file).codes.is_empty(), "{name}");
+        if let Some(dir) = std::env::var_os("REMORA_SEEDS") {
+            std::fs::write(std::path::Path::new(&dir).join(name), file).unwrap();
+        }
+    }
+}
