@@ -69,7 +69,7 @@ pub enum Found {
     Symbols,
     /// By the function table of Go (`.gopclntab`), which survives `strip`.
     Pclntab,
-    /// By what the code does with known strings and numbers.
+    /// By what the code does with known strings and numbers, or by a table of pointers to it.
     StringReference,
 }
 
@@ -178,6 +178,12 @@ functions! {
 
     /// The descriptor that it returns is a TLS one from then on.
     NssImportFd = "SSL_ImportFD", Nss, Bind;
+    /// `(ss, buffer, length, flags)`, where `ss` begins with the descriptor (`PRFileDesc *`). Not
+    /// exported, like the two that follow: found by a table of functions. All plaintext of TLS passes
+    /// here, and nothing else.
+    NssSecureRecv = "ssl_SecureRecv", Nss, Read;
+    NssSecureSend = "ssl_SecureSend", Nss, Write;
+    NssSecureClose = "ssl_SecureClose", Nss, End;
     NssForceHandshake = "SSL_ForceHandshake", Nss, Handshake;
     PrRead = "PR_Read", Nspr, Read;
     PrRecv = "PR_Recv", Nspr, Read;
@@ -230,11 +236,18 @@ functions! {
     RustlsConnectionRead = "rustls_connection_read", Rustls, Read;
     RustlsConnectionWrite = "rustls_connection_write", Rustls, Write;
     RustlsConnectionFree = "rustls_connection_free", Rustls, End;
-    /// Found by its mangled name.
+    /// Like the following ones found by its mangled name. Where it was inlined it is not there.
     RustlsReaderRead = "<rustls::Reader as std::io::Read>::read", Rustls, Read;
-    /// Found by its mangled name.
+    /// Returns the slice that the caller reads from next, as tokio-rustls does.
+    RustlsReaderIntoFirstChunk = "rustls::Reader::into_first_chunk", Rustls, Read;
+    /// Every record that was decrypted passes here, before anybody reads it.
+    RustlsTakeReceivedPlaintext = "rustls::CommonState::take_received_plaintext", Rustls, Read;
     RustlsWriterWrite = "<rustls::Writer as std::io::Write>::write", Rustls, Write;
-    /// Found by its mangled name. Every plaintext that is written passes here.
+    RustlsWriterWriteVectored = "<rustls::Writer as std::io::Write>::write_vectored", Rustls, Write;
+    /// One for client and server each, called by the writer.
+    RustlsSinkWrite = "<rustls::ConnectionCommon as PlaintextSink>::write", Rustls, Write;
+    RustlsSinkWriteVectored = "<rustls::ConnectionCommon as PlaintextSink>::write_vectored", Rustls, Write;
+    /// Every plaintext that is written passes here, called by the sinks.
     RustlsBufferPlaintext = "rustls::CommonState::buffer_plaintext", Rustls, Write;
 }
 
@@ -285,14 +298,16 @@ pub struct TlsCode {
     /// How sure that is, in percent: 100 by name. Below 100 the arguments should be checked at run
     /// time before what is read is believed.
     pub confidence: u8,
-    /// The functions, in the order of [`Function`].
+    /// The functions, in the order of [`Function`]. One may be there several times, at several places:
+    /// compilers copy what is generic. Functions may call one another (`SSL_read` calls `SSL_peek` in
+    /// BoringSSL): what passes inside another function of the same role has been seen there.
     pub points: Vec<Point>,
     /// What reading Go's structures needs.
     pub go: Option<crate::go::GoInfo>,
 }
 
 impl TlsCode {
-    /// The point of a function.
+    /// The point of a function; the first of several.
     #[must_use]
     pub fn point(&self, function: Function) -> Option<&Point> {
         self.points.iter().find(|p| p.function == function)

@@ -14,6 +14,7 @@ mod found;
 pub mod go;
 mod library;
 mod limits;
+mod nss;
 mod problem;
 pub mod process;
 mod reader;
@@ -108,6 +109,12 @@ fn look(elf: &Elf, source: &mut Source<'_>, names: Names, report: &mut Report) -
             }
         }
         report.codes = library::codes(elf, source, &symbols, &strings, &mut report.problems)?;
+        let nss = report.codes.iter_mut().find(|c| c.kind == Kind::Nss);
+        if let Some(nss) = nss
+            && let Err(stop) = nss::add(elf, source, nss, &mut report.problems)
+        {
+            report.problems.push(stop.0);
+        }
     }
     match go::code(elf, source, &mut report.problems) {
         Ok(code) => report.codes.extend(code),

@@ -25,10 +25,13 @@ const MARKS: &[(&str, Kind)] = &[
 /// Where the numbers of marks and of BoringSSL's logging function begin.
 const MARK: u32 = 1 << 16;
 
+/// Copies of one function.
+const COPIES: usize = 16;
+
 /// What the symbol tables say.
 #[derive(Default)]
 pub(crate) struct Symbols {
-    functions: BTreeMap<Function, Symbol>,
+    functions: BTreeMap<Function, Vec<Symbol>>,
     marks: Vec<Kind>,
     /// Functions that only `.symtab` shows.
     only_full: Vec<Function>,
@@ -47,12 +50,15 @@ impl Symbols {
         for (number, symbol) in symbols::find(elf, source, table, &wanted)? {
             if let Some((_, kind)) = number.checked_sub(MARK).and_then(|i| MARKS.get(i as usize)) {
                 self.marks.push(*kind);
-            } else if let Some(function) = Function::ALL.get(number as usize)
-                && !self.functions.contains_key(function)
-            {
-                self.functions.insert(*function, symbol);
-                if table == Table::Full {
+            } else if let Some(function) = Function::ALL.get(number as usize) {
+                let known = self.functions.entry(*function).or_default();
+                if known.is_empty() && table == Table::Full {
                     self.only_full.push(*function);
+                }
+                // What is exported is there once; copies have names that nobody else sees.
+                let is_copy = function.kind() == Kind::Rustls && known.len() < COPIES;
+                if known.is_empty() || is_copy && known.iter().all(|s| s.address != symbol.address) {
+                    known.push(symbol);
                 }
             }
         }
@@ -71,35 +77,63 @@ fn number(function: Function) -> Option<u32> {
 /// The function behind a mangled name: of BoringSSL (C++), or of rustls (legacy: `_ZN`, v0: `_R`).
 fn mangled(name: &[u8]) -> Option<Function> {
     let name = std::str::from_utf8(name).ok()?;
-    let has = |parts: &[&str]| parts.iter().all(|part| name.contains(part));
-    if !name.starts_with("_ZN") && !name.starts_with("_R") {
-        return None;
-    }
-    let legacy = name.starts_with("_ZN");
     if name.starts_with("_ZN4bssl14ssl_log_secretE") {
         return Some(Function::SslLogSecret);
     }
-    match legacy {
-        true if has(&["rustls..", "..Reader$u20$as$u20$std..io..Read$GT$4read17h"]) => {
-            Some(Function::RustlsReaderRead)
-        }
-        true if has(&["rustls..", "..Writer$u20$as$u20$std..io..Write$GT$5write17h"]) => {
-            Some(Function::RustlsWriterWrite)
-        }
-        true if has(&["6rustls", "11CommonState16buffer_plaintext17h"]) => {
-            Some(Function::RustlsBufferPlaintext)
-        }
-        false if has(&["6rustls", "6Reader", "2io4Read4read"]) && name.ends_with("4read") => {
-            Some(Function::RustlsReaderRead)
-        }
-        false if has(&["6rustls", "6Writer", "2io5Write5write"]) && name.ends_with("5write") => {
-            Some(Function::RustlsWriterWrite)
-        }
-        false if has(&["6rustls", "CommonState"]) && name.ends_with("16buffer_plaintext") => {
-            Some(Function::RustlsBufferPlaintext)
-        }
-        _ => None,
+    let has = |parts: &[&str]| parts.iter().all(|part| name.contains(part));
+    let legacy = name.starts_with("_ZN");
+    if !legacy && !name.starts_with("_R") {
+        return None;
     }
+    // Parts of the legacy name, the one before the hash last, and parts of the v0 name, the last part
+    // at its end.
+    const NAMES: &[(&[&str], &[&str], Function)] = &[
+        (
+            &["$LT$rustls..", "..Reader$u20$as$u20$std..io..Read$GT$4read17h"],
+            &["6rustls", "6Reader", "2io4Read4read"],
+            Function::RustlsReaderRead,
+        ),
+        (
+            &["6rustls4conn", "6Reader16into_first_chunk17h"],
+            &["6rustls", "6Reader", "16into_first_chunk"],
+            Function::RustlsReaderIntoFirstChunk,
+        ),
+        (
+            &["6rustls", "11CommonState23take_received_plaintext17h"],
+            &["6rustls", "11CommonState", "23take_received_plaintext"],
+            Function::RustlsTakeReceivedPlaintext,
+        ),
+        (
+            &["$LT$rustls..", "..Writer$u20$as$u20$std..io..Write$GT$5write17h"],
+            &["6rustls", "6Writer", "2io5Write5write"],
+            Function::RustlsWriterWrite,
+        ),
+        (
+            &["$LT$rustls..", "..Writer$u20$as$u20$std..io..Write$GT$14write_vectored17h"],
+            &["6rustls", "6Writer", "2io5Write14write_vectored"],
+            Function::RustlsWriterWriteVectored,
+        ),
+        (
+            &["$LT$rustls..", "ConnectionCommon", "..PlaintextSink$GT$5write17h"],
+            &["6rustls", "ConnectionCommon", "13PlaintextSink5write"],
+            Function::RustlsSinkWrite,
+        ),
+        (
+            &["$LT$rustls..", "ConnectionCommon", "..PlaintextSink$GT$14write_vectored17h"],
+            &["6rustls", "ConnectionCommon", "13PlaintextSink14write_vectored"],
+            Function::RustlsSinkWriteVectored,
+        ),
+        (
+            &["6rustls", "11CommonState16buffer_plaintext17h"],
+            &["6rustls", "11CommonState", "16buffer_plaintext"],
+            Function::RustlsBufferPlaintext,
+        ),
+    ];
+    let found = NAMES.iter().find(|(old, new, _)| match legacy {
+        true => has(old),
+        false => has(new) && new.last().is_some_and(|last| name.ends_with(last)),
+    });
+    found.map(|(_, _, function)| *function)
 }
 
 /// The code of every library that the symbols show.
@@ -117,7 +151,8 @@ pub(crate) fn codes(
     let mut frames = Frames::open(elf, source)?;
     let only = [Function::SslReadEarlyData, Function::SslWriteEarlyData, Function::SslSendfile];
     let is_full = only.iter().any(|f| symbols.has(*f));
-    for (function, symbol) in &symbols.functions {
+    let all = symbols.functions.iter().flat_map(|(f, known)| known.iter().map(move |symbol| (f, symbol)));
+    for (function, symbol) in all {
         let kind = relative(function.kind(), is_full, &symbols.marks, strings);
         let end = match symbol.size {
             0 => {
@@ -193,6 +228,14 @@ mod tests {
         assert_eq!(of(read), Some(Function::RustlsReaderRead));
         let vectored = read.replace("4read17h", "13read_vectored17h");
         assert_eq!(of(&vectored), None);
+        let sink = "_ZN99_$LT$rustls..conn..ConnectionCommon$LT$T$GT$$u20$as$u20$rustls..conn..connection..\
+                    PlaintextSink$GT$5write17h5ff7a5bc08332b9dE";
+        assert_eq!(of(sink), Some(Function::RustlsSinkWrite));
+        let early =
+            "_ZN6rustls6server11server_conn14EarlyDataState23take_received_plaintext17h0123456789abcdefE";
+        assert_eq!(of(early), None);
+        let v0 = "_RNvXs_NtNtCs1234_6rustls4conn10connectionNtB4_6ReaderNtNtCs9_3std2io4Read4read";
+        assert_eq!(of(v0), Some(Function::RustlsReaderRead));
         assert_eq!(
             of("_ZN6rustls12common_state11CommonState16buffer_plaintext17h0123456789abcdefE"),
             Some(Function::RustlsBufferPlaintext)

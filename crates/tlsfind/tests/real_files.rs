@@ -179,7 +179,9 @@ fn nss_and_nspr() {
         assert!(read.returns.is_empty() && read.tails[0].to.is_none());
     }
     let paths = ["/usr/lib/x86_64-linux-gnu/libssl3.so", "/usr/lib/aarch64-linux-gnu/libssl3.so"];
-    library("nss_and_nspr", &paths, Kind::Nss, &[Function::NssImportFd]);
+    let wanted =
+        [Function::NssImportFd, Function::NssRead, Function::NssRecv, Function::NssWrite, Function::NssSend];
+    library("nss_and_nspr", &paths, Kind::Nss, &wanted);
 }
 
 #[test]
