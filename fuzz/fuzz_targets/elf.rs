@@ -13,9 +13,8 @@ fuzz_target!(|data: &[u8]| {
         relocations: 4096,
         ..Limits::default()
     };
-    let file = data.to_vec();
     for names in [Names::All, Names::None] {
-        let report = inspect_with(&file, &limits, names);
+        let report = inspect_with(&data, &limits, names);
         assert!(report.work.read_bytes <= limits.read_bytes);
         for point in report.codes.iter().flat_map(|code| &code.points) {
             assert!((point.entry as usize) < data.len());

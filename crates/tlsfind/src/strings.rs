@@ -127,7 +127,7 @@ fn is_full(kind: Kind, version: &str) -> bool {
 fn version_at(bytes: &[u8]) -> Option<String> {
     let len = bytes.iter().take(24).take_while(|b| b.is_ascii_alphanumeric() || b".-".contains(b)).count();
     let version = std::str::from_utf8(&bytes[..len]).ok()?.trim_end_matches(['.', '-']);
-    let begins = version.bytes().next()?.is_ascii_digit() && version.bytes().nth(1)? == b'.';
+    let begins = version.bytes().next()?.is_ascii_digit() && version.as_bytes().get(1) == Some(&b'.');
     let begins = begins || (version.len() > 3 && version.as_bytes()[..2].iter().all(u8::is_ascii_digit));
     (begins && version.contains('.')).then(|| version.to_owned())
 }

@@ -159,7 +159,8 @@ fn boring(elf: &Elf, source: &mut Source<'_>, strings: &Strings, frames: &mut Fr
     let targets: HashSet<u64> = strings.ssl_lib.iter().copied().collect();
     let mut functions: BTreeMap<u64, Unnamed> = BTreeMap::new();
     for (site, _) in references::find(elf, source, &targets)? {
-        if functions.values().any(|f| f.range.contains(&site)) || functions.len() >= MOST {
+        let before = functions.range(..=site).next_back();
+        if before.is_some_and(|(_, f)| f.range.contains(&site)) || functions.len() >= MOST {
             continue;
         }
         let Some((start, end)) = frames.function_of(elf, source, site)? else { continue };

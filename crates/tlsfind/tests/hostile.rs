@@ -19,9 +19,9 @@ const TIGHT: Limits = Limits {
     points: 8,
 };
 
-fn look(file: &Vec<u8>) {
+fn look(file: &[u8]) {
     for names in [Names::All, Names::None] {
-        check(&inspect_with(file, &TIGHT, names), file.len() as u64);
+        check(&inspect_with(&file, &TIGHT, names), file.len() as u64);
     }
 }
 
@@ -66,7 +66,7 @@ fn seeds() -> Vec<Vec<u8>> {
 fn a_file_may_end_anywhere() {
     for seed in seeds() {
         for len in (0..seed.len()).step_by(7) {
-            look(&seed[..len].to_vec());
+            look(&seed[..len]);
         }
     }
 }

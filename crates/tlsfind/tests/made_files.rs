@@ -7,7 +7,7 @@ use remora_tlsfind::go::Abi;
 use remora_tlsfind::{CodeFault, Found, Function, Kind, Limits, Problem, Report, inspect};
 
 fn of(file: &[u8]) -> Report {
-    inspect(&file.to_vec(), &Limits::default())
+    inspect(&file, &Limits::default())
 }
 
 /// xor eax,eax; ret; then int3 up to 16 bytes: a function of Go, or of anything.

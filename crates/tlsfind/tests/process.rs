@@ -1,5 +1,7 @@
 //! Processes: made-up ones in a directory, and real ones.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod made;
 
 use std::fs;

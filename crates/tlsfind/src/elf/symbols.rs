@@ -29,6 +29,9 @@ pub(crate) enum Table {
     Full,
 }
 
+/// Gives a number to a name that is wanted.
+type Judge = dyn Fn(&[u8]) -> Option<u32>;
+
 /// Names to look for: exact ones, and a judge for longer ones that contain a word.
 pub(crate) struct Wanted<'a> {
     exact: HashMap<&'a [u8], u32>,
@@ -37,7 +40,7 @@ pub(crate) struct Wanted<'a> {
     endings: Box<[bool; 1 << 16]>,
     lengths: Vec<usize>,
     words: &'a [&'a [u8]],
-    judge: Option<&'a dyn Fn(&[u8]) -> Option<u32>>,
+    judge: Option<&'a Judge>,
 }
 
 impl<'a> Wanted<'a> {
@@ -56,7 +59,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Also names that contain one of the words, when `judge` gives them a number.
-    pub(crate) fn or_with(mut self, words: &'a [&'a [u8]], judge: &'a dyn Fn(&[u8]) -> Option<u32>) -> Self {
+    pub(crate) fn or_with(mut self, words: &'a [&'a [u8]], judge: &'a Judge) -> Self {
         (self.words, self.judge) = (words, Some(judge));
         self
     }
