@@ -38,12 +38,9 @@ const VERSIONS: &[(&[u8], Kind)] = &[
     (b"/rustls-", Kind::Rustls),
 ];
 
-/// Words that all TLS 1.3 code has: labels of the key log format (NSS), and the context of a
-/// signature (RFC 8446, 4.4.3).
-const SIGNS: &[(&[u8], &str)] = &[
-    (b"TLS 1.3, server CertificateVerify", "the context of TLS 1.3 signatures"),
-    (b"CLIENT_TRAFFIC_SECRET_0", "key log labels"),
-];
+/// What every TLS 1.3 implementation signs (RFC 8446, 4.4.3), and programs that only look at TLS do not
+/// have.
+const SIGN: &[u8] = b"TLS 1.3, server CertificateVerify";
 
 /// BoringSSL's file, and OpenSSL's.
 const SSL_LIB_CC: &[u8] = b"ssl/ssl_lib.cc\0";
@@ -81,9 +78,8 @@ fn piece(elf: &Elf, at: u64, bytes: &[u8], found: &mut Strings) {
             }
         }
     }
-    if found.tls.is_none() {
-        let sign = SIGNS.iter().find(|(word, _)| contains(bytes, word));
-        found.tls = sign.map(|(_, what)| *what);
+    if found.tls.is_none() && contains(bytes, SIGN) {
+        found.tls = Some("it has the context of TLS 1.3 signatures");
     }
     for (word, known) in [(SSL_LIB_CC, &mut found.ssl_lib), (SSL_LIB_C, &mut found.openssl)] {
         for i in memchr::memmem::find_iter(bytes, word) {

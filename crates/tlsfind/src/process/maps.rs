@@ -103,7 +103,7 @@ mod tests {
 555555554000-555555556000 r--p 00000000 fe:00 42                         /usr/sbin/nginx
 555555556000-555555600000 r-xp 00002000 fe:00 42                         /usr/sbin/nginx
 7ffff7000000-7ffff7010000 r-xp 00001000 00:2d 99                         /lib/with space.so (deleted)
-7ffff7010000-7ffff7020000 r-xp 00000000 00:00 0 
+7ffff7010000-7ffff7020000 r-xp 00000000 00:00 0\x20
 7ffff7020000-7ffff7030000 r-xp 00000000 00:2d 99                         /lib/with space.so (deleted)
 7ffff7ffd000-7ffff7fff000 r-xp 00000000 00:00 0                          [vdso]
 7ffff8000000-7ffff8001000 r-xp 00000000 fe:00 7                          /odd\\012name
