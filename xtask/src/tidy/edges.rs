@@ -16,7 +16,11 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("remora-kfl", &["remora-model"]),
     ("remora-wire", &["remora-model"]),
     ("remora-store", &["remora-model", "remora-kfl"]),
-    ("remora-agent", &["remora-abi", "remora-model", "remora-dissect", "remora-kfl", "remora-wire"]),
+    ("remora-tlsfind", &[]),
+    (
+        "remora-agent",
+        &["remora-abi", "remora-model", "remora-dissect", "remora-kfl", "remora-wire", "remora-tlsfind"],
+    ),
     ("remora-hub", &["remora-model", "remora-dissect", "remora-kfl", "remora-wire", "remora-store"]),
     (
         "remora",
@@ -43,6 +47,7 @@ pub(crate) const CONFINED: &[(&str, &[&str], &str)] = &[
         "only the agent talks to the kernel (`abi` implements its `Pod`)",
     ),
     ("aya-log", &["remora-agent"], "only the agent talks to the kernel"),
+    ("iced-x86", &["remora-tlsfind"], "only the finder of TLS code disassembles"),
     ("rmcp", &["remora-hub"], "MCP is one module of the hub"),
     ("kube", &["remora-hub"], "Kubernetes is one source of identity"),
     ("k8s-openapi", &["remora-hub"], "Kubernetes is one source of identity"),

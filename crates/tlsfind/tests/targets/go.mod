@@ -1,0 +1,3 @@
+module remora.test/targets
+
+go 1.19
