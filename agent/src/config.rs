@@ -118,6 +118,9 @@ pub struct TlsOptions {
     pub call_budget: Option<u32>,
     /// Connections of libraries that are remembered.
     pub connections: u32,
+    /// Names of processes (`comm`) to which the plaintext that is read is restricted, unless empty. Probes
+    /// are on files, so that other processes meet them as well.
+    pub only_processes: Vec<String>,
     /// Processes that are watched.
     pub max_processes: usize,
     /// Bytes of plaintext that may wait for the shards.
@@ -137,6 +140,7 @@ impl Default for TlsOptions {
             ring_bytes: kernel.ring_bytes,
             call_budget: None,
             connections: kernel.connections,
+            only_processes: Vec::new(),
             max_processes: 32_768,
             queue_bytes: 32 << 20,
             linger: Duration::from_secs(30),

@@ -8,8 +8,10 @@ use remora_abi::{FlowKey, TlsHeader, direction, tls_event, tls_flags, tls_method
 use remora_model::{Endpoint, Timestamp};
 
 use super::inbox::{Outlet, Parcel, Piece};
+use super::processes;
 use super::status::{Seen, Shown};
 use super::watch::News;
+use crate::config::TlsOptions;
 
 /// Plaintext whose connection is not known yet is kept this long: the next input or output of the
 /// connection may show it.
@@ -50,6 +52,10 @@ pub(super) struct Connections {
     counted: HashMap<u32, Shown>,
     seen: Seen,
     rings: u32,
+    /// Names of processes whose plaintext is wanted, unless empty.
+    only: Vec<String>,
+    /// Whether that of a process is.
+    wanted: HashMap<u32, bool>,
 }
 
 fn endpoint(words: [u64; 2], port: u16) -> Endpoint {
@@ -72,11 +78,11 @@ fn name(method: u8) -> &'static str {
 }
 
 impl Connections {
-    pub(super) fn new(capacity: usize, outlet: Outlet, seen: Seen) -> Self {
+    pub(super) fn new(options: &TlsOptions, outlet: Outlet, seen: Seen) -> Self {
         let rings = u32::try_from(outlet.shards()).unwrap_or(u32::MAX).max(1);
         Self {
             conns: HashMap::new(),
-            capacity: capacity.max(16),
+            capacity: (options.connections as usize).max(16),
             outlet,
             held: 0,
             waiting: 0,
@@ -84,23 +90,43 @@ impl Connections {
             counted: HashMap::new(),
             seen,
             rings,
+            only: options.only_processes.clone(),
+            wanted: HashMap::new(),
         }
     }
 
     /// Takes a record. What concerns processes is returned.
     pub(super) fn take(&mut self, ts: Timestamp, header: &TlsHeader, data: &[u8]) -> Option<News> {
         match header.event {
-            tls_event::DATA => self.data(ts, header, data),
+            tls_event::DATA if self.is_wanted(header.tgid) => self.data(ts, header, data),
             tls_event::CLOSED => self.end((header.tgid, header.conn), ts),
-            tls_event::EXEC => return Some(News::Exec(header.tgid)),
+            tls_event::EXEC => {
+                self.wanted.remove(&header.tgid);
+                return Some(News::Exec(header.tgid));
+            }
             tls_event::LINKED => return Some(News::Linked(header.tgid)),
             tls_event::EXIT => {
                 self.end_all(header.tgid, ts);
+                self.wanted.remove(&header.tgid);
                 return Some(News::Exit(header.tgid));
             }
             _ => {}
         }
         None
+    }
+
+    fn is_wanted(&mut self, tgid: u32) -> bool {
+        if self.only.is_empty() {
+            return true;
+        }
+        if self.wanted.len() >= self.capacity {
+            self.wanted.clear();
+        }
+        let only = &self.only;
+        *self.wanted.entry(tgid).or_insert_with(|| {
+            let name = processes::name(tgid);
+            only.iter().any(|wanted| *wanted == name)
+        })
     }
 
     fn data(&mut self, ts: Timestamp, header: &TlsHeader, data: &[u8]) {

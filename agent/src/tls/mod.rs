@@ -63,7 +63,7 @@ impl Tls {
         let (control, limits, stopper) = (probes.control(), probes.limits().to_vec(), reader.stopper()?);
         let (news, told) = mpsc::sync_channel(NEWS);
         let seen = Seen::default();
-        let connections = Connections::new(options.connections as usize, outlet, seen.clone());
+        let connections = Connections::new(options, outlet, seen.clone());
         let watcher = Watcher::new(probes, options.clone(), seen);
         let report = watcher.report();
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {

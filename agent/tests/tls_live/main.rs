@@ -9,6 +9,7 @@
 mod hub;
 
 mod libraries;
+mod memory;
 mod older;
 mod programs;
 mod repeat;

@@ -33,7 +33,10 @@ async fn idle_connections_are_read_from_the_next_request_on() {
     for (n, client) in clients.iter().enumerate() {
         for i in 0..3 {
             let path = format!("/after/{n}/{i}");
-            let row = rows.iter().find(|r| text(r, "path") == path).unwrap();
+            let row = rows
+                .iter()
+                .find(|r| text(r, "path") == path)
+                .unwrap_or_else(|| panic!("no {path}: {rows:#?}"));
             check(row, &client.port, &["nested_io"]);
         }
     }

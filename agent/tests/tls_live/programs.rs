@@ -231,7 +231,16 @@ pub(crate) async fn hooked(hub: &Hub, agent: &Agent, pid: u32) {
 
 /// Waits until there are no fewer than `count` calls in plaintext.
 pub(crate) async fn calls(hub: &Hub, port: u16, protocol: &str, count: usize) -> Vec<Row> {
-    hub.until(&format!("{count} calls of {protocol} arrive"), |h| of(h, port, protocol).len() >= count).await;
+    let mut seen = 0;
+    hub.until(&format!("{count} calls of {protocol} arrive"), |h| {
+        let now = of(h, port, protocol).len();
+        if now != seen {
+            eprintln!("{now} calls of {count}");
+        }
+        seen = now;
+        now >= count
+    })
+    .await;
     of(hub, port, protocol)
 }
 

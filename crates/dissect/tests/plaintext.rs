@@ -141,7 +141,7 @@ fn what_was_not_copied_is_a_gap_of_known_length() {
 #[test]
 fn a_guess_gives_way_to_a_protocol_in_clear() {
     let mut lab = Lab::new();
-    let clear = |lab: &mut Lab, doubtful: bool| {
+    let guess = |lab: &mut Lab| {
         let piece = Plaintext {
             conn: 7,
             from: lab.ends[0],
@@ -152,15 +152,31 @@ fn a_guess_gives_way_to_a_protocol_in_clear() {
             bytes: ASK,
             fresh: false,
             method: "adjacent_io",
-            doubtful,
+            doubtful: true,
         };
         lab.engine.plaintext(lab.now, &piece, &mut lab.kept);
     };
     // Nothing speaks against it.
     lab.frames(0..lab.frames.len());
-    clear(&mut lab, true);
+    guess(&mut lab);
     lab.engine.finish(&mut lab.kept);
     assert_eq!(lab.calls("Http").len(), 1);
+    // A request in clear does.
+    let mut lab = Lab::new();
+    lab.ends = [support::packets::client(), support::packets::server()];
+    let packet = support::packets::tcp(
+        lab.ends[0],
+        lab.ends[1],
+        101,
+        501,
+        support::packets::ACK,
+        b"GET /clear HTTP/1.1\r\n\r\n",
+    );
+    lab.engine.packet(lab.now, &packet, u32::try_from(packet.len()).unwrap(), &mut lab.kept);
+    guess(&mut lab);
+    lab.engine.finish(&mut lab.kept);
+    assert_eq!(lab.kept.problem_count(Problem::PlaintextTwice), 1);
+    assert!(lab.kept.calls.iter().all(|c| !c.contains("/plain")), "{:#?}", lab.kept.calls);
 }
 
 #[test]

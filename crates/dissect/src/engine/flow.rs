@@ -205,7 +205,7 @@ impl Flow {
         match (self.closed, self.transport) {
             (Some(_), _) => Queue::Closed,
             (None, Transport::Udp | Transport::Icmp | Transport::Sctp) => Queue::Datagrams,
-            (None, Transport::Tcp) if self.has_payload => Queue::Streams,
+            (None, Transport::Tcp) if self.has_payload || self.plain.is_some() => Queue::Streams,
             (None, Transport::Tcp) => Queue::Embryonic,
         }
     }

@@ -10,7 +10,7 @@ use crate::{Ending, Problem, Sink};
 
 /// A connection that is over waits this long for plaintext that is still under way, if nobody says
 /// that there is none.
-const LATE: u64 = 1_000_000_000;
+const LATE: u64 = 5_000_000_000;
 
 /// What is read instead of the encrypted bytes.
 pub(super) struct Plain {
@@ -22,22 +22,24 @@ pub(super) struct Plain {
     next: [u64; 2],
     method: &'static str,
     ended: bool,
+    /// Nobody has said that it is over: it was only silent for too long.
+    given_up: bool,
 }
 
 impl Plain {
-    fn new(piece: &Plaintext<'_>, dir: usize, opener: Option<usize>) -> Self {
+    fn new(piece: &Plaintext<'_>, dir: usize, opener: Option<usize>, given_up: bool) -> Self {
         let mut app = Box::new(App::new());
         if let Some(opener) = opener {
             app.set_opener(opener);
         }
         let mut next = [0; 2];
-        if !piece.fresh {
+        if !piece.fresh || given_up {
             next[dir] = piece.pos;
             app.joined(0);
             app.joined(1);
         }
         let local = if piece.at_sender { dir } else { 1 - dir };
-        Self { app, conn: piece.conn, local, next, method: piece.method, ended: false }
+        Self { app, conn: piece.conn, local, next, method: piece.method, ended: false, given_up: false }
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -125,7 +127,6 @@ impl Flow {
         ts: Timestamp,
         lent: &mut Lent<'_>,
     ) {
-        self.has_payload = true;
         self.last_seen = self.last_seen.max(ts);
         let is_tls = self.app.protocol().is_none_or(|name| name == "tlsx");
         // Secrets have been there first.
@@ -136,12 +137,13 @@ impl Flow {
         if self.plain.as_ref().is_some_and(|plain| plain.local != local) {
             return lent.sink.problem(Problem::PlaintextTwice, piece.len);
         }
-        if self.plain.as_ref().is_some_and(|plain| plain.conn != piece.conn) {
+        let mut given_up = false;
+        if self.plain.as_ref().is_some_and(|plain| plain.conn != piece.conn || plain.given_up) {
             self.end_plaintext(None, Ending::Lost, lent);
-            self.plain = None;
+            given_up = self.plain.take().is_some_and(|plain| plain.conn == piece.conn);
         }
         let opener = self.opened.then_some(self.client);
-        let plain = self.plain.get_or_insert_with(|| Box::new(Plain::new(piece, dir, opener)));
+        let plain = self.plain.get_or_insert_with(|| Box::new(Plain::new(piece, dir, opener, given_up)));
         if plain.ended {
             return lent.sink.problem(Problem::PlaintextTwice, piece.len);
         }
@@ -186,6 +188,9 @@ impl Flow {
         match self.closed {
             Some(why) if now.0.abs_diff(self.last_seen.0) >= LATE => {
                 self.end_plaintext(None, ending(why), lent);
+                if let Some(plain) = &mut self.plain {
+                    plain.given_up = true;
+                }
             }
             _ => with_env!(self, lent, |plain, env| plain.app.tick(now, env)),
         }
