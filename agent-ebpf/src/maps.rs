@@ -120,6 +120,8 @@ pub struct TlsFrame {
     pub out: u64,
     /// The last `struct sock` that the thread had input or output on since the entry.
     pub sk: u64,
+    /// CLOCK_BOOTTIME at its entry, ns.
+    pub time_ns: u64,
     /// Which function.
     pub func: u32,
     /// A call within this one has sent what it would send.
@@ -146,6 +148,8 @@ pub struct TlsGoCall {
     pub handle: u64,
     /// The buffer with the plaintext.
     pub buf: u64,
+    /// CLOCK_BOOTTIME at its entry, ns.
+    pub time_ns: u64,
 }
 
 /// A thread that has called a TLS library.

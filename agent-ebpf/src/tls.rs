@@ -37,7 +37,7 @@ const MEDIUM: usize = 4 << 10;
 const LARGE: usize = 16 << 10;
 const TCP: u8 = 6;
 
-const NO_FRAME: TlsFrame = TlsFrame { sp: 0, handle: 0, buf: 0, out: 0, sk: 0, func: 0, done: 0 };
+const NO_FRAME: TlsFrame = TlsFrame { sp: 0, handle: 0, buf: 0, out: 0, sk: 0, time_ns: 0, func: 0, done: 0 };
 static NO_THREAD: TlsThread = TlsThread { depth: 0, pad: 0, last_sk: 0, frames: [NO_FRAME; TLS_DEPTH] };
 static NO_CONN: TlsConn = TlsConn {
     id: 0,
@@ -190,6 +190,7 @@ pub fn enter(ctx: &ProbeContext, call: &Call) {
     f.buf = call.buf;
     f.out = call.out;
     f.sk = 0;
+    f.time_ns = fresh_id();
     f.func = call.func;
     f.done = 0;
     thread.depth = depth as u32 + 1;
@@ -266,14 +267,33 @@ pub fn leave(ctx: &ProbeContext, func: u32, result: Result, dir: u8) {
     }
     if n > 0 {
         let n = if n > u32::MAX as i64 { u32::MAX } else { n as u32 };
-        send(id, key.handle, conn, f.buf, n, dir);
+        send(&Sent { id, handle: key.handle, buf: f.buf, entry_ns: f.time_ns, n, dir }, conn);
     }
 }
 
-/// Sends `n` bytes of plaintext, and moves the connection's position. `buf` is 0 when there is no
-/// copy of them in memory.
+/// Plaintext that a call has read or written.
+pub struct Sent {
+    /// Thread and process.
+    pub id: u64,
+    /// The connection.
+    pub handle: u64,
+    /// Where it lies; 0 when there is no copy of it in memory.
+    pub buf: u64,
+    /// When the call began.
+    pub entry_ns: u64,
+    /// How much it is.
+    pub n: u32,
+    /// See `direction`.
+    pub dir: u8,
+}
+
+/// Sends plaintext, and moves the connection's position. What is written counts from the beginning of
+/// the call, before which nobody can have it; what is read from its end.
 #[inline(always)]
-pub fn send(id: u64, handle: u64, conn: &mut TlsConn, buf: u64, n: u32, dir: u8) {
+pub fn send(sent: &Sent, conn: &mut TlsConn) {
+    let Sent { id, handle, buf, entry_ns, n, dir } = *sent;
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
     let side = (dir & 1) as usize;
     let pos = if side == 0 { conn.pos[0] } else { conn.pos[1] };
     if side == 0 {
@@ -282,9 +302,8 @@ pub fn send(id: u64, handle: u64, conn: &mut TlsConn, buf: u64, n: u32, dir: u8)
         conn.pos[1] = pos + u64::from(n);
     }
     let mut header = TlsHeader {
-        // SAFETY: helpers without arguments.
-        time_ns: unsafe { bpf_ktime_get_boot_ns() },
-        // SAFETY: the same.
+        time_ns: if dir == direction::EGRESS { entry_ns } else { now },
+        // SAFETY: a helper without arguments.
         cgroup_id: unsafe { bpf_get_current_cgroup_id() },
         conn: conn.id,
         handle,

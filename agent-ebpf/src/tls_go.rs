@@ -14,7 +14,7 @@ use remora_abi::{TlsReason, direction, tls_flags, tls_method};
 
 use crate::{
     maps::{TLS_GOROUTINES, TlsGoCall, TlsGoKey, count_tls},
-    tls::{conn, key, release, send},
+    tls::{Sent, conn, fresh_id, key, release, send},
     tls_socket,
 };
 
@@ -77,7 +77,7 @@ fn go_key(ctx: &ProbeContext, func: u32) -> TlsGoKey {
 
 #[inline(always)]
 fn begin(ctx: &ProbeContext, func: u32) -> u32 {
-    let call = TlsGoCall { handle: register(ctx, 0), buf: register(ctx, 1) };
+    let call = TlsGoCall { handle: register(ctx, 0), buf: register(ctx, 1), time_ns: fresh_id() };
     if TLS_GOROUTINES.insert(&go_key(ctx, func), &call, u64::from(BPF_ANY)).is_err() {
         count_tls(TlsReason::TableFull, 0);
     }
@@ -89,7 +89,7 @@ fn end(ctx: &ProbeContext, func: u32, dir: u8) -> u32 {
     let go = go_key(ctx, func);
     let Some(call) = TLS_GOROUTINES.get_ptr_mut(&go) else { return 0 };
     // SAFETY: a live map value that only this goroutine uses.
-    let (handle, buf) = unsafe { ((*call).handle, (*call).buf) };
+    let (handle, buf, entry_ns) = unsafe { ((*call).handle, (*call).buf, (*call).time_ns) };
     let _ = TLS_GOROUTINES.remove(&go);
     let n = register(ctx, 0) as i64;
     if n <= 0 {
@@ -102,7 +102,7 @@ fn end(ctx: &ProbeContext, func: u32, dir: u8) -> u32 {
         tls_socket::adopt(conn, sk, tls_method::STRUCTURE);
     }
     let n = if n > u32::MAX as i64 { u32::MAX } else { n as u32 };
-    send(bpf_get_current_pid_tgid(), handle, conn, buf, n, dir);
+    send(&Sent { id: bpf_get_current_pid_tgid(), handle, buf, entry_ns, n, dir }, conn);
     0
 }
 

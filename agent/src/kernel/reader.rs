@@ -191,6 +191,11 @@ impl RingReader {
         n
     }
 
+    /// The next wait is not that of an idle reader.
+    pub(super) fn stay_awake(&mut self) {
+        self.drained = true;
+    }
+
     /// Waits until the ring holds enough to be worth a batch, or `timeout` has passed (a few
     /// milliseconds, the latency that batching may add). On an idle host it sleeps longer, and the
     /// first packet wakes it.

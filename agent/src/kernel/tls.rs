@@ -219,8 +219,11 @@ impl TlsReader {
         })
     }
 
-    /// Waits as [`RingReader::wait`] does.
-    pub fn wait(&mut self, timeout: Duration) -> Result<Wake, KernelError> {
+    /// Waits as [`RingReader::wait`] does; `busy`: not longer, although nothing comes.
+    pub fn wait(&mut self, timeout: Duration, busy: bool) -> Result<Wake, KernelError> {
+        if busy {
+            self.ring.stay_awake();
+        }
         self.ring.wait(timeout)
     }
 

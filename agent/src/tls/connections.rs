@@ -10,7 +10,6 @@ use remora_model::{Endpoint, Timestamp};
 use super::inbox::{Outlet, Parcel, Piece};
 use super::processes;
 use super::status::{Seen, Shown};
-use super::watch::News;
 use crate::config::TlsOptions;
 
 /// Plaintext whose connection is not known yet is kept this long: the next input or output of the
@@ -95,24 +94,20 @@ impl Connections {
         }
     }
 
-    /// Takes a record. What concerns processes is returned.
-    pub(super) fn take(&mut self, ts: Timestamp, header: &TlsHeader, data: &[u8]) -> Option<News> {
+    /// Takes a record.
+    pub(super) fn take(&mut self, ts: Timestamp, header: &TlsHeader, data: &[u8]) {
         match header.event {
             tls_event::DATA if self.is_wanted(header.tgid) => self.data(ts, header, data),
             tls_event::CLOSED => self.end((header.tgid, header.conn), ts),
             tls_event::EXEC => {
                 self.wanted.remove(&header.tgid);
-                return Some(News::Exec(header.tgid));
             }
-            tls_event::LINKED => return Some(News::Linked(header.tgid)),
             tls_event::EXIT => {
                 self.end_all(header.tgid, ts);
                 self.wanted.remove(&header.tgid);
-                return Some(News::Exit(header.tgid));
             }
             _ => {}
         }
-        None
     }
 
     fn is_wanted(&mut self, tgid: u32) -> bool {

@@ -11,6 +11,7 @@
 mod connections;
 pub(crate) mod inbox;
 mod library;
+mod order;
 mod points;
 mod processes;
 mod status;
@@ -19,12 +20,15 @@ mod watch;
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use remora_abi::{TlsHeader, tls_event};
+use remora_model::Timestamp;
 use serde_json::{Value, json};
 
 use self::connections::Connections;
 use self::inbox::{Outlet, Refused};
+use self::order::Order;
 use self::status::Seen;
 pub use self::status::TlsStatus;
 use self::watch::{News, SharedReport, Watcher};
@@ -134,21 +138,28 @@ fn join(thread: Option<JoinHandle<()>>) {
 
 /// The reader's thread.
 fn read(mut reader: TlsReader, mut connections: Connections, news: &SyncSender<News>) {
+    let mut order = Order::default();
     let mut take = |reader: &mut TlsReader, last: bool| {
         let n = reader.drain(DRAIN, |ts, header, data| {
-            if let Some(one) = connections.take(ts, header, data) {
+            if let Some(one) = news_of(header) {
                 // What is lost here is found by looking at all processes.
                 _ = news.try_send(one);
             }
+            order.put(ts, header, data);
         });
-        connections.turn(Instant::now(), last && n < DRAIN);
-        n
+        let (now, all) = (wall_clock(), last && n < DRAIN);
+        while let Some((ts, header, data)) = order.take(now, all) {
+            connections.take(ts, &header, &data);
+        }
+        connections.turn(Instant::now(), all);
+        (n, order.is_empty())
     };
     loop {
-        if take(&mut reader, false) == DRAIN {
+        let (n, empty) = take(&mut reader, false);
+        if n == DRAIN {
             continue;
         }
-        match reader.wait(WAIT) {
+        match reader.wait(WAIT, !empty) {
             Ok(Wake::Stopped) => break,
             Ok(Wake::Volume | Wake::Timer) => {}
             Err(error) => {
@@ -157,5 +168,20 @@ fn read(mut reader: TlsReader, mut connections: Connections, news: &SyncSender<N
             }
         }
     }
-    while take(&mut reader, true) == DRAIN {}
+    while take(&mut reader, true).0 == DRAIN {}
+}
+
+/// What a record says of a process.
+fn news_of(header: &TlsHeader) -> Option<News> {
+    match header.event {
+        tls_event::EXEC => Some(News::Exec(header.tgid)),
+        tls_event::LINKED => Some(News::Linked(header.tgid)),
+        tls_event::EXIT => Some(News::Exit(header.tgid)),
+        _ => None,
+    }
+}
+
+fn wall_clock() -> Timestamp {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -311,18 +311,13 @@ impl Watcher {
         }
     }
 
-    /// Looks into one file; false when none waits. Likely ones are done at once, all of them.
+    /// Looks into one file, a likely one first; false when none waits.
     fn look_into_one(&mut self, now: Instant) -> bool {
-        let mut worked = false;
-        while let Some((_, file)) = self.soon.pop_front() {
-            self.look_into(&file, now);
-            worked = true;
+        let next = self.soon.pop_front().or_else(|| self.later.pop_front());
+        if let Some((_, file)) = &next {
+            self.look_into(file, now);
         }
-        if !worked && let Some((_, file)) = self.later.pop_front() {
-            self.look_into(&file, now);
-            worked = true;
-        }
-        worked
+        next.is_some()
     }
 
     fn look_into(&mut self, file: &Mapped, now: Instant) {

@@ -8,6 +8,7 @@
 #[path = "../agent_live/hub.rs"]
 mod hub;
 
+mod go;
 mod libraries;
 mod memory;
 mod older;

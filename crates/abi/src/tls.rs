@@ -49,7 +49,7 @@ pub mod tls_flags {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TlsHeader {
-    /// CLOCK_BOOTTIME in nanoseconds when the call returned.
+    /// CLOCK_BOOTTIME in nanoseconds: when a call that writes began, when one that reads returned.
     pub time_ns: u64,
     /// Name of the connection, unique within its process.
     pub conn: u64,
