@@ -35,6 +35,8 @@ const MAX_FULL: u32 = 128;
 const SMALL: usize = 1 << 10;
 const MEDIUM: usize = 4 << 10;
 const LARGE: usize = 16 << 10;
+/// What copying loops use as their buffer, in Go for one.
+const COPIED: usize = 32 << 10;
 const TCP: u8 = 6;
 
 const NO_FRAME: TlsFrame = TlsFrame { sp: 0, handle: 0, buf: 0, out: 0, sk: 0, time_ns: 0, func: 0, done: 0 };
@@ -414,6 +416,8 @@ fn copy(header: &mut TlsHeader, buf: u64, n: u32) {
         chunk::<MEDIUM, false>(header, from, size)
     } else if size <= LARGE as u32 {
         chunk::<LARGE, false>(header, from, size)
+    } else if size <= COPIED as u32 {
+        chunk::<COPIED, false>(header, from, size)
     } else {
         chunk::<{ TLS_CHUNK as usize }, false>(header, from, size)
     };

@@ -59,6 +59,8 @@ async fn serves(test: &str, flags: &str) {
     let (hub, port) = (Hub::default(), free_port());
     let agent = start(test, &[port], hub.transport(), |config| {
         config.capture.reading.bodies = "*=hash".parse().unwrap();
+        // On a busy machine the reader comes late.
+        config.tls.ring_bytes = 64 << 20;
         config.tls.call_budget = Some(8 << 20);
         config.tls.only_processes = vec!["remora-go-test".to_owned()];
     });

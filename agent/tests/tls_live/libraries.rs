@@ -24,6 +24,8 @@ async fn curl_and_nginx() {
     let (hub, port) = (Hub::default(), free_port());
     let agent = start(test, &[port], hub.transport(), |config| {
         config.capture.reading.bodies = "*=hash".parse().unwrap();
+        // On a busy machine the reader comes late.
+        config.tls.ring_bytes = 64 * MIB;
         config.tls.call_budget = Some(8 * MIB);
     });
     let Some(agent) = agent else { return };
@@ -61,6 +63,8 @@ async fn python_with_many_connections() {
     let (hub, port) = (Hub::default(), free_port());
     let agent = start(test, &[port], hub.transport(), |config| {
         config.capture.reading.bodies = "*=hash".parse().unwrap();
+        // On a busy machine the reader comes late.
+        config.tls.ring_bytes = 64 * MIB;
         config.tls.call_budget = Some(8 * MIB);
     });
     let Some(agent) = agent else { return };

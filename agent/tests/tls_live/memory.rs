@@ -57,6 +57,8 @@ async fn serves(test: &str, program: &str, args: &[&str]) {
     let (hub, port) = (Hub::default(), free_port());
     let agent = start(test, &[port], hub.transport(), |config| {
         config.capture.reading.bodies = "*=hash".parse().unwrap();
+        // On a busy machine the reader comes late.
+        config.tls.ring_bytes = 64 << 20;
         config.tls.call_budget = Some(8 << 20);
         // A client's own library would tell its socket.
         config.tls.only_processes = vec![program.to_owned()];
