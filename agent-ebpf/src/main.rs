@@ -2,7 +2,7 @@
 //!
 //! `packet` is the path that every packet takes, whichever hook brought it (`cgroup_skb`, `tc`);
 //! `socket` notes who owns a socket. `tls` is what the probes on TLS libraries have in common, with
-//! one file per family of libraries. None of them changes or blocks anything: every program lets
+//! one file per family of libraries; `tls_record` sends what they find. None of them changes or blocks anything: every program lets
 //! the packet or the call pass.
 
 #![no_std]
@@ -22,6 +22,7 @@ mod tls;
 mod tls_go;
 mod tls_library;
 mod tls_process;
+mod tls_record;
 mod tls_socket;
 
 #[cfg(not(test))]

@@ -14,7 +14,8 @@ use remora_abi::{TlsReason, direction, tls_flags, tls_method};
 
 use crate::{
     maps::{TLS_GOROUTINES, TlsGoCall, TlsGoKey, count_tls},
-    tls::{Sent, conn, fresh_id, key, release, send},
+    tls::{conn, fresh_id, key, release},
+    tls_record::{Sent, send},
     tls_socket,
 };
 

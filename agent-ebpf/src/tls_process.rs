@@ -7,7 +7,10 @@ use aya_ebpf::{
 };
 use remora_abi::{TlsHeader, tls_event};
 
-use crate::tls::{EMPTY, event, fresh_id};
+use crate::{
+    tls::fresh_id,
+    tls_record::{EMPTY, event},
+};
 
 #[inline(always)]
 fn tell(what: u8) {

@@ -101,3 +101,38 @@ async fn python_with_many_connections() {
     assert_eq!(rows.len(), sent.len(), "each call is told once");
     linked(&hub, port, &rows);
 }
+
+/// GnuTLS, in a client that is gone before anybody can look; the server is not read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wget_with_gnutls() {
+    let test = "wget_with_gnutls";
+    if lacks(test, &["wget", "nginx", "openssl", "sha256sum"]) {
+        return;
+    }
+    let dir = site();
+    let hash = big(dir.path(), "big", 2_000_000);
+    let (hub, port) = (Hub::default(), free_port());
+    let agent = start(test, &[port], hub.transport(), |config| {
+        config.capture.reading.bodies = "*=hash".parse().unwrap();
+        config.tls.only_processes = vec!["wget".to_owned()];
+        config.tls.ring_bytes = 64 * MIB;
+    });
+    let Some(agent) = agent else { return };
+    let server = nginx(dir.path(), port);
+    listens(&hub, port).await;
+    hooked(&hub, &agent, server.pid()).await;
+    let mut wget = std::process::Command::new("wget");
+    wget.args(["-q", "--no-check-certificate", "-O", "/dev/null"]);
+    wget.args((0..5).map(|i| format!("https://127.0.0.1:{port}/big?{i}")));
+    assert!(wget.status().unwrap().success());
+    for row in calls(&hub, port, "http", 5).await {
+        let client = text(&row, "src.port").to_owned();
+        check(&row, &client, &["nested_io", "descriptor"]);
+        assert_eq!(text(&row, "response_body_sha256"), hash, "{row:#?}");
+        assert_eq!(text(&row, "src.process"), "wget", "{row:#?}");
+    }
+    assert!(agent.shutdown(Duration::from_secs(30)).await.delivered);
+    let rows = of(&hub, port, "http");
+    assert_eq!(rows.len(), 5, "each call is told once");
+    linked(&hub, port, &rows);
+}

@@ -28,7 +28,7 @@ impl Lab {
     fn new() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/tlsx/tls13.pcap");
         let bytes = std::fs::read(path).unwrap();
-        let mut file = CaptureFile::new(&bytes).unwrap();
+        let mut file = CaptureFile::new(bytes.as_slice()).unwrap();
         let mut frames = Vec::new();
         let fresh = || Engine::new(Limits::default(), CaptureSource::Ebpf, FlowIds::new(1, 1));
         let (mut engine, mut kept) = (fresh(), Kept::default());
@@ -92,7 +92,8 @@ fn whichever_comes_first_there_is_one_set_of_calls() {
         lab.engine.finish(&mut lab.kept);
         let http = lab.calls("Http");
         assert_eq!(http.len(), 1, "after {split} packets: {:#?}", lab.kept.calls);
-        for part in ["tls: true", "source: EbpfTls", "flow: FlowId(1)", "incomplete: None", "nested_io"] {
+        let method = format!("Text({:?})", b"nested_io");
+        for part in ["tls: true", "source: EbpfTls", "flow: FlowId(1)", "incomplete: None", &method] {
             assert!(http[0].contains(part), "after {split} packets: {part}: {}", http[0]);
         }
         let shakes = lab.calls("Tlsx");
