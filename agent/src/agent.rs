@@ -122,7 +122,7 @@ impl Agent {
                 flush: config.flush.clone(),
                 queue: queue.clone(),
                 exchange,
-                plaintext,
+                plaintext: Some(plaintext),
                 table: control.flow_table(),
                 shunt: shunt(config, &control),
             });

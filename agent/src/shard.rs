@@ -21,7 +21,8 @@ use crate::kernel::{
 };
 use crate::owners::{FlowOwners, Processes};
 use crate::ship::ShipQueue;
-use crate::tls::inbox::{Inbox, Parcel};
+use crate::tls::Inbox;
+use crate::tls::inbox::Parcel;
 
 /// Packets taken from a ring before time is looked at.
 const DRAIN: usize = 512;
@@ -89,7 +90,7 @@ pub struct ShardParts {
     /// The way to the other shards.
     pub exchange: Exchange,
     /// Plaintext of TLS whose flow comes here.
-    pub(crate) plaintext: Inbox,
+    pub plaintext: Option<Inbox>,
     /// What the kernel has counted of each flow, where it does.
     pub table: Option<FlowTable>,
     /// To leave out bodies in the kernel, from this size on.
@@ -103,7 +104,7 @@ pub struct Shard {
     flush: FlushOptions,
     queue: ShipQueue,
     shunt: Option<Control>,
-    plaintext: Inbox,
+    plaintext: Option<Inbox>,
     report: SharedReport,
     flushed: Instant,
     ticked: Instant,
@@ -234,7 +235,7 @@ impl Shard {
     /// Takes what other threads have sent of the plaintext of TLS.
     fn take_plaintext(&mut self, most: usize) {
         for _ in 0..most {
-            let Some(parcel) = self.plaintext.take() else { break };
+            let Some(parcel) = self.plaintext.as_ref().and_then(Inbox::take) else { break };
             match parcel {
                 Parcel::Data { piece, from, to, scope, flow, method, doubtful } => {
                     self.engine.set_scope(scope);

@@ -71,9 +71,9 @@ pub(crate) struct Outlet {
     most: usize,
 }
 
-/// A shard's side.
+/// A shard's side of the way on which plaintext of TLS comes to it.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     parcels: Receiver<Parcel>,
     counts: Arc<Counts>,
 }

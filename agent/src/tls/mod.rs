@@ -27,6 +27,7 @@ use remora_model::Timestamp;
 use serde_json::{Value, json};
 
 use self::connections::Connections;
+pub use self::inbox::Inbox;
 use self::inbox::{Outlet, Refused};
 use self::order::Order;
 use self::status::Seen;
