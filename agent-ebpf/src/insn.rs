@@ -23,6 +23,14 @@ pub fn low17(mut value: u64) -> u64 {
     value
 }
 
+/// The low 2 bits, in the same way.
+#[inline(always)]
+pub fn low2(mut value: u64) -> u64 {
+    // SAFETY: one instruction on one register.
+    unsafe { asm!("{v} &= 3", v = inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}
+
 /// The same pointer, of which the optimiser knows nothing: what is read through it comes from memory.
 /// The verifier forgets what it knew of a value that went through a map's memory, so paths that differ
 /// only in such values are one path to it from there on.

@@ -1,7 +1,8 @@
 //! The programs that run in the kernel; one family of hooks per file.
 //!
 //! `packet` is the path that every packet takes, whichever hook brought it (`cgroup_skb`, `tc`);
-//! `socket` notes who owns a socket. None of them changes or blocks anything: every program lets
+//! `socket` notes who owns a socket. `tls` is what the probes on TLS libraries have in common, with
+//! one file per family of libraries; `tls_record` sends what they find. None of them changes or blocks anything: every program lets
 //! the packet or the call pass.
 
 #![no_std]
@@ -17,6 +18,12 @@ mod parse;
 mod policy;
 mod socket;
 mod tc;
+mod tls;
+mod tls_go;
+mod tls_library;
+mod tls_process;
+mod tls_record;
+mod tls_socket;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use remora_abi::{
     CidrKey4, CidrKey6, Counter, FlowKey, FlowValue, MAX_CAPTURE, PacketHeader, Process, Reason, RingState,
-    Settings, Shunt, SocketOwner,
+    Settings, Shunt, SocketOwner, TlsConn, TlsConnKey, TlsCounter, TlsReason,
 };
 
 use crate::{insn, parse::Headers};
@@ -25,6 +25,15 @@ pub static TASK_LEADER: Global<u32> = Global::new(0);
 /// Offset of `comm` there.
 #[unsafe(no_mangle)]
 pub static TASK_COMM: Global<u32> = Global::new(0);
+/// Most bytes of plaintext copied of one call of a TLS library.
+#[unsafe(no_mangle)]
+pub static TLS_BUDGET: Global<u32> = Global::new(0);
+/// Bytes in the TLS ring above which plaintext is not copied any more.
+#[unsafe(no_mangle)]
+pub static TLS_SHED: Global<u32> = Global::new(0);
+/// Bytes in the TLS ring at which its reader is woken.
+#[unsafe(no_mangle)]
+pub static TLS_WAKEUP: Global<u32> = Global::new(0);
 /// 1 to send log lines to user space.
 #[unsafe(no_mangle)]
 pub static LOG: Global<u32> = Global::new(0);
@@ -74,6 +83,88 @@ pub static SOCKET_OWNERS: InheritedSkStorage<SocketOwner> = InheritedSkStorage::
 /// One buffer per CPU and slot; the loader sets the number of entries.
 #[btf_map]
 pub static SCRATCH: Array<Scratch, { SCRATCH_SLOTS as usize }> = Array::new();
+
+/// Plaintext of TLS, and what concerns the processes that make it; the loader sets its size.
+#[btf_map]
+pub static TLS_RING: RingBuf<[u8; 0], { 16 << 20 }> = RingBuf::new();
+/// Whether the reader of the TLS ring sleeps.
+#[btf_map]
+pub static TLS_STATE: Array<RingState, 1> = Array::new();
+/// Connections of TLS libraries.
+#[btf_map]
+pub static TLS_CONNS: LruHashMap<TlsConnKey, TlsConn, 16384> = LruHashMap::new();
+/// What threads do in TLS libraries.
+#[btf_map]
+pub static TLS_THREADS: LruHashMap<u64, TlsThread, 16384> = LruHashMap::new();
+/// Calls of Go's TLS that have not returned.
+#[btf_map]
+pub static TLS_GOROUTINES: LruHashMap<TlsGoKey, TlsGoCall, 16384> = LruHashMap::new();
+/// What became of plaintext.
+#[btf_map]
+pub static TLS_COUNTERS: PerCpuArray<TlsCounter, { TlsReason::COUNT as usize }> = PerCpuArray::new();
+
+/// Calls within calls that are remembered of a thread.
+pub const TLS_DEPTH: usize = 4;
+
+/// A call of a TLS library that has not returned yet.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsFrame {
+    /// The stack pointer at its entry, which is that at its return.
+    pub sp: u64,
+    /// The connection.
+    pub handle: u64,
+    /// The buffer with the plaintext.
+    pub buf: u64,
+    /// Where the library stores how much of it was used; 0 when it returns that.
+    pub out: u64,
+    /// The last `struct sock` that the thread had input or output on since the entry.
+    pub sk: u64,
+    /// CLOCK_BOOTTIME at its entry, ns.
+    pub time_ns: u64,
+    /// Which function.
+    pub func: u32,
+    /// A call within this one has sent what it would send.
+    pub done: u32,
+}
+
+/// A function that a goroutine is in.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsGoKey {
+    /// Address of its `runtime.g`.
+    pub goroutine: u64,
+    /// Process.
+    pub tgid: u32,
+    /// The function.
+    pub func: u32,
+}
+
+/// A call of it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsGoCall {
+    /// The connection.
+    pub handle: u64,
+    /// The buffer with the plaintext.
+    pub buf: u64,
+    /// CLOCK_BOOTTIME at its entry, ns.
+    pub time_ns: u64,
+}
+
+/// A thread that has called a TLS library.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsThread {
+    /// Calls that have not returned.
+    pub depth: u32,
+    /// Always zero.
+    pub pad: u32,
+    /// The last `struct sock` that it had input on outside of a call, since a call last used that.
+    pub last_sk: u64,
+    /// The calls, the outermost first.
+    pub frames: [TlsFrame; TLS_DEPTH],
+}
 
 /// Where a record is put together.
 #[repr(C)]
@@ -125,6 +216,19 @@ impl<T> InheritedSkStorage<T> {
     /// The map, as helpers take it.
     pub const fn as_ptr(&self) -> *mut core::ffi::c_void {
         core::ptr::from_ref(self).cast_mut().cast()
+    }
+}
+
+/// Adds a call and its plaintext to a counter of this CPU.
+#[inline(always)]
+pub fn count_tls(reason: TlsReason, bytes: u32) {
+    if let Some(c) = TLS_COUNTERS.get_ptr_mut(reason as u32) {
+        // SAFETY: the pointer is to this CPU's slot; another task may add between a load and a store,
+        // hence the atomics.
+        unsafe {
+            insn::add(&raw mut (*c).packets, 1);
+            insn::add(&raw mut (*c).bytes, u64::from(bytes));
+        }
     }
 }
 

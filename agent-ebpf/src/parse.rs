@@ -211,6 +211,6 @@ fn upper(head: &[u8; HEAD_LEN], have: u32, h: &mut Headers) {
 
 /// Second word of `::ffff:a.b.c.d`; the first is zero.
 #[inline(always)]
-fn mapped(raw: u32) -> u64 {
+pub fn mapped(raw: u32) -> u64 {
     (0x0000_ffff_0000_0000 | u64::from(u32::from_be(raw))).to_be()
 }

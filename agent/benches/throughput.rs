@@ -176,6 +176,7 @@ fn rows(traffic: &mut Traffic, calls: u32) {
         flush: FlushOptions::default(),
         queue,
         exchange: Exchange::new(1, 1_024).remove(0),
+        plaintext: None,
         table: None,
         shunt: None,
     });

@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 use crate::AgentConfig;
 use crate::config::CgroupError;
 use crate::ids::{CallIds, RunId};
-use crate::kernel::{self, Capture, Control, KernelError, Stopper, Tier};
+use crate::kernel::{self, Capture, Control, KernelError, RingReader, Stopper, Tier};
 use crate::monitor::{Monitor, Watched};
 use crate::owners::{Cgroups, FlowOwners, Processes, cgroup_root};
 use crate::shard::{Exchange, Shard, ShardParts, SharedReport};
 use crate::ship::{ShipQueue, Shipper};
 use crate::status::About;
+use crate::tls::{Tls, TlsStatus, inbox};
 
 /// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +104,9 @@ impl Agent {
         let mut stoppers = Vec::new();
         let shards = readers.len();
         let exchanges = Exchange::new(shards, config.budgets.flows);
-        for (mut reader, exchange) in readers.into_iter().zip(exchanges) {
+        let wakers = readers.iter().map(RingReader::waker).collect::<Result<_, _>>()?;
+        let (outlet, inboxes, refused) = inbox::boxes(wakers, config.tls.queue_bytes);
+        for ((mut reader, exchange), plaintext) in readers.into_iter().zip(exchanges).zip(inboxes) {
             let owners = Some(control.owners().clone());
             let shard = Shard::new(ShardParts {
                 index: reader.index(),
@@ -119,6 +122,7 @@ impl Agent {
                 flush: config.flush.clone(),
                 queue: queue.clone(),
                 exchange,
+                plaintext: Some(plaintext),
                 table: control.flow_table(),
                 shunt: shunt(config, &control),
             });
@@ -130,7 +134,12 @@ impl Agent {
                 .map_err(AgentError::Thread)?;
             threads.push(thread);
         }
+        let tls = match capture.take_tls() {
+            Some(probes) => Some(Tls::start(probes, &config.tls, outlet, refused)?),
+            None => None,
+        };
         let watched = Arc::new(Watched {
+            tls,
             about: about(config, agent_id, run),
             control,
             shards: reports,
@@ -186,8 +195,16 @@ impl Agent {
         self.watched.shipper.join();
     }
 
+    /// The processes with TLS code, and what is read of their plaintext.
+    pub fn tls(&self) -> Vec<TlsStatus> {
+        self.watched.tls.as_ref().map(Tls::statuses).unwrap_or_default()
+    }
+
     /// Ends the shards: what their rings hold is taken, then the kernel's side is detached.
     fn stop_shards(&self) {
+        if let Some(tls) = &self.watched.tls {
+            tls.stop();
+        }
         for stopper in &self.stoppers {
             if let Err(error) = stopper.stop() {
                 tracing::warn!(%error, "a shard cannot be told to stop");
@@ -221,6 +238,7 @@ fn kernel_config(config: &AgentConfig, policy: kernel::Policy) -> kernel::Config
         policy,
         own_process: (!config.capture.include_own).then(std::process::id),
         interfaces: config.kernel.interfaces.clone(),
+        tls: config.tls.kernel(config.capture.reading.payload),
         debug_log: config.kernel.debug_log,
     }
 }

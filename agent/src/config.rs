@@ -17,6 +17,8 @@ pub struct AgentConfig {
     pub capture: CaptureOptions,
     /// How to capture.
     pub kernel: KernelOptions,
+    /// Whether and how the plaintext of TLS is read.
+    pub tls: TlsOptions,
     /// Amounts of memory and disk.
     pub budgets: Budgets,
     /// How soon rows are shipped.
@@ -31,6 +33,7 @@ impl Default for AgentConfig {
             node: host_name(),
             capture: CaptureOptions::default(),
             kernel: KernelOptions::default(),
+            tls: TlsOptions::default(),
             budgets: Budgets::default(),
             flush: FlushOptions::default(),
             data_dir: None,
@@ -100,6 +103,62 @@ impl Default for KernelOptions {
             shunt_from: Some(256 << 10),
             debug_log: false,
         }
+    }
+}
+
+/// Reading the plaintext of TLS from the libraries that encrypt and decrypt it.
+#[derive(Clone, Debug)]
+pub struct TlsOptions {
+    /// Probes are attached to TLS libraries.
+    pub enabled: bool,
+    /// Bytes of the ring that plaintext comes through.
+    pub ring_bytes: u32,
+    /// Most bytes of plaintext copied of one call of a library; `None`: four times the payload limit, at
+    /// least 256 KiB. The rest is a gap of known length.
+    pub call_budget: Option<u32>,
+    /// Connections of libraries that are remembered.
+    pub connections: u32,
+    /// Names of processes (`comm`) to which the plaintext that is read is restricted, unless empty. Probes
+    /// are on files, so that other processes meet them as well.
+    pub only_processes: Vec<String>,
+    /// Processes that are watched.
+    pub max_processes: usize,
+    /// Bytes of plaintext that may wait for the shards.
+    pub queue_bytes: usize,
+    /// A library that nobody uses any more keeps its probes for this long.
+    pub linger: Duration,
+    /// TLS libraries in the system's directories are probed from the start, whoever uses them later:
+    /// programs that run for a moment only are seen then.
+    pub keep_system_libraries: bool,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        let kernel = kernel::TlsConfig::default();
+        Self {
+            enabled: true,
+            ring_bytes: kernel.ring_bytes,
+            call_budget: None,
+            connections: kernel.connections,
+            only_processes: Vec::new(),
+            max_processes: 32_768,
+            queue_bytes: 32 << 20,
+            linger: Duration::from_secs(30),
+            keep_system_libraries: true,
+        }
+    }
+}
+
+impl TlsOptions {
+    /// The kernel's part of it, where `payload` bytes of each message are kept.
+    pub(crate) fn kernel(&self, payload: usize) -> Option<kernel::TlsConfig> {
+        const MOST: u32 = kernel::TlsConfig::MAX_CALL_BUDGET;
+        let usual = u32::try_from(payload.saturating_mul(4)).unwrap_or(MOST).max(256 << 10);
+        self.enabled.then(|| kernel::TlsConfig {
+            ring_bytes: self.ring_bytes,
+            connections: self.connections,
+            call_budget: self.call_budget.unwrap_or(usual).min(MOST),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use remora_dissect::Problem;
 use remora_model::{BatchSet, CoverageRow, Timestamp};
 use remora_wire::SpoolStats;
 
-use crate::kernel::{Counters, Reason};
+use crate::kernel::{Counters, Reason, TlsCounters, TlsReason};
 use crate::shard::ShardReport;
 use crate::ship::ShipStats;
 
@@ -19,6 +19,10 @@ pub struct Totals {
     pub ship: ShipStats,
     /// The spool's.
     pub spool: SpoolStats,
+    /// The kernel's of plaintext.
+    pub tls: TlsCounters,
+    /// Plaintext that shards had no room for: pieces and bytes.
+    pub tls_refused: (u64, u64),
 }
 
 impl Totals {
@@ -35,6 +39,10 @@ impl Totals {
                 _ => out.push(("kernel", reason.name(), c.packets, c.bytes)),
             }
         }
+        for (reason, c) in self.tls.iter().filter(|(reason, _)| *reason != TlsReason::Captured) {
+            out.push(("tls", reason.name(), c.packets, c.bytes));
+        }
+        out.push(("tls", "queue_full", self.tls_refused.0, self.tls_refused.1));
         for (problem, (count, bytes)) in Problem::ALL.iter().zip(self.shards.problems) {
             let (stage, reason) = problem.name();
             out.push((stage, reason, count, bytes));

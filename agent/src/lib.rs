@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod owners;
 pub mod shard;
 pub mod ship;
+pub mod tls;
 
 mod agent;
 mod identity;
@@ -25,5 +26,5 @@ mod monitor;
 mod status;
 
 pub use agent::{Agent, AgentError, AgentSummary};
-pub use config::{AgentConfig, Budgets, CaptureOptions, FlushOptions, KernelOptions};
+pub use config::{AgentConfig, Budgets, CaptureOptions, FlushOptions, KernelOptions, TlsOptions};
 pub use remora_wire::Transport;

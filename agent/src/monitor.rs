@@ -16,6 +16,7 @@ use crate::kernel::Control;
 use crate::shard::SharedReport;
 use crate::ship::{ShipQueue, Shipper};
 use crate::status::{About, status};
+use crate::tls::Tls;
 
 /// The interval of coverage rows.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -31,6 +32,7 @@ pub(crate) struct Watched {
     pub(crate) shipper: Arc<Shipper>,
     pub(crate) spool: Spool,
     pub(crate) client: Arc<Client>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) wants_reseed: Arc<AtomicBool>,
 }
 
@@ -46,13 +48,20 @@ impl Watched {
             shards: coverage::sum(self.shards.iter().map(SharedReport::read)),
             ship: self.shipper.stats(),
             spool: self.spool.stats(),
+            tls: self.tls.as_ref().map(Tls::counters).unwrap_or_default(),
+            tls_refused: self.tls.as_ref().map(Tls::refused).unwrap_or_default(),
         }
     }
 
     /// The agent's account of itself.
     pub(crate) fn status(&self) -> Value {
         let shards: Vec<_> = self.shards.iter().map(SharedReport::read).collect();
-        status(&self.about, self.control.report(), &self.totals(), &shards, &self.client.stats())
+        let mut status =
+            status(&self.about, self.control.report(), &self.totals(), &shards, &self.client.stats());
+        if let (Some(tls), Some(object)) = (&self.tls, status.as_object_mut()) {
+            object.insert("tls".to_owned(), tls.json());
+        }
+        status
     }
 }
 

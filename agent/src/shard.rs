@@ -7,7 +7,7 @@ mod sink;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use remora_dissect::{Engine, FlowIds, Limits, Problem, Sink as _};
+use remora_dissect::{Engine, FlowIds, Limits, Plaintext, Problem, Sink as _};
 use remora_model::{BatchSet, CaptureSource, Timestamp};
 
 pub use self::exchange::Exchange;
@@ -17,16 +17,21 @@ use self::sink::{BatchSink, RowMaker};
 use crate::config::FlushOptions;
 use crate::ids::CallIds;
 use crate::kernel::{
-    Control, FlowTable, KernelError, PacketRecord, RingReader, ShuntUntil, Wake, packet_flags,
+    Control, Direction, FlowTable, KernelError, PacketRecord, RingReader, ShuntUntil, Wake, packet_flags,
 };
 use crate::owners::{FlowOwners, Processes};
 use crate::ship::ShipQueue;
+use crate::tls::Inbox;
+use crate::tls::inbox::Parcel;
 
 /// Packets taken from a ring before time is looked at.
 const DRAIN: usize = 512;
 
 /// How long a ring may fill before it is looked at again: latency against wake-ups.
 const WAIT: Duration = Duration::from_millis(5);
+
+/// Pieces of plaintext taken between batches of packets.
+const PIECES: usize = 512;
 
 /// How often the engine is told the time.
 const TICK: Duration = Duration::from_secs(1);
@@ -84,6 +89,8 @@ pub struct ShardParts {
     pub queue: ShipQueue,
     /// The way to the other shards.
     pub exchange: Exchange,
+    /// Plaintext of TLS whose flow comes here.
+    pub plaintext: Option<Inbox>,
     /// What the kernel has counted of each flow, where it does.
     pub table: Option<FlowTable>,
     /// To leave out bodies in the kernel, from this size on.
@@ -97,6 +104,7 @@ pub struct Shard {
     flush: FlushOptions,
     queue: ShipQueue,
     shunt: Option<Control>,
+    plaintext: Option<Inbox>,
     report: SharedReport,
     flushed: Instant,
     ticked: Instant,
@@ -128,6 +136,7 @@ impl Shard {
             flush: parts.flush,
             queue: parts.queue,
             shunt,
+            plaintext: parts.plaintext,
             report: SharedReport::default(),
             flushed: now,
             ticked: now,
@@ -210,6 +219,7 @@ impl Shard {
         while let Some((ts, datagram)) = self.rows.exchange.take() {
             self.engine.datagram(ts, &datagram, &mut BatchSink::new(&mut self.rows));
         }
+        self.take_plaintext(PIECES);
         if idle && now.duration_since(self.ticked) >= TICK {
             self.ticked = now;
             self.engine.tick(wall_clock(), &mut BatchSink::new(&mut self.rows));
@@ -222,8 +232,57 @@ impl Shard {
         }
     }
 
+    /// Takes what other threads have sent of the plaintext of TLS.
+    fn take_plaintext(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(parcel) = self.plaintext.as_ref().and_then(Inbox::take) else { break };
+            match parcel {
+                Parcel::Data { piece, from, to, scope, flow, method, doubtful } => {
+                    self.engine.set_scope(scope);
+                    self.engine.set_tag(flow);
+                    // As if a packet told of its owner.
+                    let owner = PacketRecord {
+                        time: piece.ts,
+                        data: &[],
+                        wire_len: 0,
+                        ip_version: if from.ip.is_ipv4() { 4 } else { 6 },
+                        protocol: 6,
+                        direction: if piece.at_sender { Direction::Egress } else { Direction::Ingress },
+                        flags: 0,
+                        l4_offset: 0,
+                        payload_offset: 0,
+                        ifindex: 0,
+                        cgroup_id: piece.cgroup_id,
+                        tgid: piece.tgid,
+                        netns: scope,
+                        flow_id: flow,
+                    };
+                    let text = Plaintext {
+                        conn: piece.conn,
+                        from,
+                        to,
+                        at_sender: piece.at_sender,
+                        pos: piece.pos,
+                        len: piece.len,
+                        bytes: &piece.bytes,
+                        fresh: piece.fresh,
+                        method,
+                        doubtful,
+                    };
+                    let sink = &mut BatchSink { rows: &mut self.rows, packet: Some(&owner) };
+                    self.engine.plaintext(piece.ts, &text, sink);
+                }
+                Parcel::End { ts, scope, conn, ends } => {
+                    self.engine.set_scope(scope);
+                    self.engine.plaintext_end(ts, conn, ends, &mut BatchSink::new(&mut self.rows));
+                }
+            }
+        }
+    }
+
     /// Ends all flows and hands everything over.
     pub fn finish(&mut self) {
+        self.take_plaintext(usize::MAX);
         self.engine.finish(&mut BatchSink::new(&mut self.rows));
         self.hand_over();
     }

@@ -27,6 +27,8 @@ pub struct Config {
     pub own_process: Option<u32>,
     /// Interfaces for the tiers that work on interfaces; empty means all that are up.
     pub interfaces: Vec<String>,
+    /// Reads the plaintext of TLS from the libraries that make it; `None`: never.
+    pub tls: Option<TlsConfig>,
     /// Send the debug log of the kernel programs to `tracing` (new flows, policy decisions).
     pub debug_log: bool,
 }
@@ -54,8 +56,33 @@ impl Default for Config {
             policy: Policy::default(),
             own_process: Some(std::process::id()),
             interfaces: Vec::new(),
+            tls: None,
             debug_log: false,
         }
+    }
+}
+
+/// Bounds of what the probes on TLS libraries use.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// Size of the ring that plaintext comes through, in bytes; rounded up to a power of two.
+    pub ring_bytes: u32,
+    /// Connections of libraries, and threads that use them, that are remembered; the least recently
+    /// used one leaves a full table.
+    pub connections: u32,
+    /// Most bytes of plaintext copied of one call of a library, at most
+    /// [`Self::MAX_CALL_BUDGET`]; the rest is a gap of known length.
+    pub call_budget: u32,
+}
+
+impl TlsConfig {
+    /// Copying this much holds a process up for about a millisecond.
+    pub const MAX_CALL_BUDGET: u32 = remora_abi::TLS_CALL;
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self { ring_bytes: 16 << 20, connections: 16_384, call_budget: 256 << 10 }
     }
 }
 

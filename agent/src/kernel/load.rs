@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex, RwLock};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf},
-    programs::{CgroupSkb, CgroupSock, CgroupSockAddr, Program, ProgramError, ProgramType, SchedClassifier},
+    programs::{
+        CgroupSkb, CgroupSock, CgroupSockAddr, Program, ProgramError, ProgramType, RawTracePoint,
+        SchedClassifier, UProbe,
+    },
     sys::{BpfHelper, is_helper_supported},
 };
 use remora_abi::{CidrKey4, CidrKey6, Counter, Process, RingState, Settings, Shunt};
 
 use super::btf::{self, Btf};
-use super::{Config, KernelError, error::chain, flows::Flows};
+use super::{Config, KernelError, TlsConfig, error::chain, flows::Flows, start::ring_bytes as ring_bytes_of};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("REMORA_EBPF_OBJECT_PATH"));
 
@@ -57,7 +60,24 @@ pub(super) fn load(config: &Config, rings: u32, ring_bytes: u32) -> Result<Loade
         is_helper_supported(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie).unwrap_or(false);
     let (task_leader, task_comm) = task_offsets().unwrap_or_default();
     let (netns_flag, log) = (u32::from(netns), u32::from(config.debug_log));
-    let mut ebpf = EbpfLoader::new()
+    let tls = config.tls.clone().unwrap_or(TlsConfig { ring_bytes: 0, connections: 0, call_budget: 0 });
+    let tls_ring = ring_bytes_of(tls.ring_bytes)?;
+    // Above this much the rest is kept for what marks places in streams.
+    let (tls_shed, tls_wakeup) = (tls_ring / 4 * 3, (tls_ring / 4).min(1 << 20));
+    let connections = tls.connections.max(64);
+    let offsets = super::tls::offsets();
+    let mut loader = EbpfLoader::new();
+    for (name, offset) in &offsets {
+        loader.override_global(name, offset, true);
+    }
+    let mut ebpf = loader
+        .override_global("TLS_BUDGET", &tls.call_budget, true)
+        .override_global("TLS_SHED", &tls_shed, true)
+        .override_global("TLS_WAKEUP", &tls_wakeup, true)
+        .map_max_entries("TLS_RING", tls_ring)
+        .map_max_entries("TLS_CONNS", connections)
+        .map_max_entries("TLS_THREADS", connections)
+        .map_max_entries("TLS_GOROUTINES", connections)
         .override_global("RING_COUNT", &rings, true)
         .override_global("HAS_NETNS_COOKIE", &netns_flag, true)
         .override_global("TASK_LEADER", &task_leader, true)
@@ -112,7 +132,7 @@ fn ring_definition(bytes: u32) -> aya_obj::Map {
     aya_obj::Map::new_from_params(kind as u32, 0, 0, bytes, 0)
 }
 
-fn map<T>(ebpf: &mut Ebpf, name: &str) -> Result<T, KernelError>
+pub(super) fn map<T>(ebpf: &mut Ebpf, name: &str) -> Result<T, KernelError>
 where
     T: TryFrom<Map, Error = aya::maps::MapError>,
 {
@@ -138,7 +158,7 @@ macro_rules! loadable {
     )+};
 }
 
-loadable!(CgroupSkb, CgroupSock, CgroupSockAddr, SchedClassifier);
+loadable!(CgroupSkb, CgroupSock, CgroupSockAddr, RawTracePoint, SchedClassifier, UProbe);
 
 /// Loads a program of the object.
 pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, KernelError>

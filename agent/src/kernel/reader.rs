@@ -84,6 +84,17 @@ impl Stopper {
     }
 }
 
+/// Ends one wait of a [`RingReader`] from another thread, which has something else for its thread.
+#[derive(Debug)]
+pub struct Waker(OwnedFd);
+
+impl Waker {
+    /// Makes the current wait, or the next one, return [`Wake::Timer`].
+    pub fn wake(&self) -> io::Result<()> {
+        sys::raise(&self.0)
+    }
+}
+
 pub(super) enum Source {
     Bpf { ring: RingBuf<MapData>, states: Arc<Mutex<Array<MapData, RingState>>> },
     Packet(Box<PacketSource>),
@@ -126,6 +137,11 @@ impl RingReader {
         self.index
     }
 
+    /// A handle with which other threads ask this reader to look around.
+    pub fn waker(&self) -> Result<Waker, KernelError> {
+        self.waiter.waker().map(Waker).map_err(|e| KernelError::io("copying an eventfd", e))
+    }
+
     /// A handle that ends this reader's waits.
     pub fn stopper(&self) -> Result<Stopper, KernelError> {
         self.waiter.stopper().map(Stopper).map_err(|e| KernelError::io("copying an eventfd", e))
@@ -162,6 +178,24 @@ impl RingReader {
         n
     }
 
+    /// Hands up to `budget` records to `f` as they lie in the ring, which has others than packets.
+    pub(super) fn drain_raw(&mut self, budget: usize, mut f: impl FnMut(&[u8])) -> usize {
+        let Source::Bpf { ring, .. } = &mut self.source else { return 0 };
+        let mut n = 0;
+        while n < budget {
+            let Some(item) = ring.next() else { break };
+            n += 1;
+            f(&item);
+        }
+        self.drained |= n > 0;
+        n
+    }
+
+    /// The next wait is not that of an idle reader.
+    pub(super) fn stay_awake(&mut self) {
+        self.drained = true;
+    }
+
     /// Waits until the ring holds enough to be worth a batch, or `timeout` has passed (a few
     /// milliseconds, the latency that batching may add). On an idle host it sleeps longer, and the
     /// first packet wakes it.
@@ -185,7 +219,7 @@ impl RingReader {
         };
         match ready {
             Ok(Ready::Data) => Ok(Wake::Volume),
-            Ok(Ready::Timeout) => Ok(Wake::Timer),
+            Ok(Ready::Timeout | Ready::Woken) => Ok(Wake::Timer),
             Ok(Ready::Stop) => Ok(Wake::Stopped),
             Err(e) => Err(KernelError::io("waiting for packets", e)),
         }

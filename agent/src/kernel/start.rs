@@ -22,19 +22,20 @@ use aya::{
 use remora_abi::MAX_CAPTURE;
 
 use super::{
-    Config, Control, KernelError, Owners, Policy, RingReader, Tier, TierReport, btf, cgroup,
+    Config, Control, KernelError, Owners, Policy, RingReader, Tier, TierReport, TlsProbes, btf, cgroup,
     control::{Backend, Shared, State},
     error::chain,
     load::{self, Loaded, Maps},
     packet_socket, policy,
     reader::Source,
-    sys,
+    sys, tls,
 };
 
 /// A running capture; dropping it detaches everything.
 pub struct Capture {
     control: Control,
     readers: Vec<RingReader>,
+    tls: Option<TlsProbes>,
     // Dropping it detaches. In a mutex only so that a capture can be shared between threads.
     _programs: Option<Mutex<Programs>>,
 }
@@ -52,6 +53,7 @@ struct Attached {
     programs: Option<Programs>,
     attached_to: String,
     limits: Vec<String>,
+    tls: Option<TlsProbes>,
 }
 
 impl Capture {
@@ -135,6 +137,7 @@ impl Capture {
         Ok(Self {
             control: Control::new(Arc::new(shared)),
             readers,
+            tls: attached.tls,
             _programs: attached.programs.map(Mutex::new),
         })
     }
@@ -147,6 +150,11 @@ impl Capture {
     /// The readers, one per ring, for one thread each; the second call returns none.
     pub fn take_readers(&mut self) -> Vec<RingReader> {
         std::mem::take(&mut self.readers)
+    }
+
+    /// What reads TLS, where it was asked for and works; the second call returns none.
+    pub fn take_tls(&mut self) -> Option<TlsProbes> {
+        self.tls.take()
     }
 
     /// A handle for other threads.
@@ -186,7 +194,7 @@ fn rings(config: &Config) -> u32 {
 }
 
 /// A power of two, at least a page of any architecture.
-fn ring_bytes(wanted: u32) -> Result<u32, KernelError> {
+pub(super) fn ring_bytes(wanted: u32) -> Result<u32, KernelError> {
     const LEAST: u32 = 64 << 10;
     const MOST: u32 = 1 << 30;
     if wanted > MOST {
@@ -306,6 +314,7 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
     ] {
         load::program::<CgroupSkb>(ebpf, name)?.attach(&root, side, mode).map_err(|e| attaching(name, e))?;
     }
+    let tls = read_tls(config, ebpf, &mut limits);
     if !process_names {
         limits.push(
             "a process that has ended may be named after one of its threads (needs the kernel's BTF)"
@@ -325,6 +334,7 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
         programs: Some(programs),
         attached_to: path.display().to_string(),
         limits,
+        tls,
     })
 }
 
@@ -365,6 +375,7 @@ fn attach_tc(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached,
             Err(e) => limits.push(format!("{} is not captured: {}", interface.name, chain(&e))),
         }
     }
+    let tls = read_tls(config, ebpf, &mut limits);
     if names.is_empty() {
         return Err(KernelError::Bpf {
             what: "attaching to interfaces".to_owned(),
@@ -377,6 +388,7 @@ fn attach_tc(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached,
         programs: Some(programs),
         attached_to: names.join(", "),
         limits,
+        tls,
     })
 }
 
@@ -390,10 +402,26 @@ fn attach_packet(config: &Config, rings: u32) -> Result<Attached, KernelError> {
         attached_to: opened.attached_to,
         limits: vec![
             "only traffic that crosses an interface of this network namespace is seen, without processes, \
-             cgroups, flow counters and shunts"
+             cgroups, flow counters, shunts and plaintext of TLS"
                 .to_owned(),
         ],
+        tls: None,
     })
+}
+
+/// Prepares the probes on TLS libraries, where they are wanted. Without them packets are still of use.
+fn read_tls(config: &Config, ebpf: &mut Ebpf, limits: &mut Vec<String>) -> Option<TlsProbes> {
+    config.tls.as_ref()?;
+    match tls::start(ebpf) {
+        Ok(probes) => {
+            limits.extend(probes.limits().iter().map(|limit| format!("TLS: {limit}")));
+            Some(probes)
+        }
+        Err(e) => {
+            limits.push(format!("plaintext of TLS is not read: {}", e.reason()));
+            None
+        }
+    }
 }
 
 /// Capturing more than was asked for would be worse than not starting.

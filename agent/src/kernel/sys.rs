@@ -33,6 +33,7 @@ pub(super) enum Ready {
     Data,
     Stop,
     Timeout,
+    Woken,
 }
 
 /// An edge-triggered epoll set of one data source and one stop event: data that arrives without a
@@ -42,27 +43,32 @@ pub(super) struct Waiter {
     epoll: OwnedFd,
     data: libc::c_int,
     stop: OwnedFd,
+    wake: OwnedFd,
 }
 
 const STOP: u64 = 1;
+const WAKE: u64 = 2;
 
 impl Waiter {
     /// Waits for `data`, which must outlive the waiter's use.
     pub(super) fn new(data: BorrowedFd<'_>) -> io::Result<Self> {
         // SAFETY: plain system calls; the descriptors they return are owned here.
-        let (epoll, stop) = unsafe {
+        let (epoll, stop, wake) = unsafe {
             let epoll = OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?);
             let stop = OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?);
-            (epoll, stop)
+            let wake = OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?);
+            (epoll, stop, wake)
         };
-        for (fd, flags, tag) in
-            [(data.as_raw_fd(), libc::EPOLLIN | libc::EPOLLET, 0), (stop.as_raw_fd(), libc::EPOLLIN, STOP)]
-        {
+        for (fd, flags, tag) in [
+            (data.as_raw_fd(), libc::EPOLLIN | libc::EPOLLET, 0),
+            (stop.as_raw_fd(), libc::EPOLLIN, STOP),
+            (wake.as_raw_fd(), libc::EPOLLIN, WAKE),
+        ] {
             let mut event = libc::epoll_event { events: flags.cast_unsigned(), u64: tag };
             // SAFETY: `event` is valid for the call, both descriptors are open.
             check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
         }
-        Ok(Self { epoll, data: data.as_raw_fd(), stop })
+        Ok(Self { epoll, data: data.as_raw_fd(), stop, wake })
     }
 
     /// A second descriptor of the stop event.
@@ -70,11 +76,24 @@ impl Waiter {
         self.stop.try_clone()
     }
 
+    /// A second descriptor of the event that ends one wait.
+    pub(super) fn waker(&self) -> io::Result<OwnedFd> {
+        self.wake.try_clone()
+    }
+
+    /// Takes a wake-up back, so that the next wait is not ended by it.
+    fn woken(&self) -> Ready {
+        let mut count = [0_u8; 8];
+        // SAFETY: `count` has room for the eight bytes.
+        let _ = unsafe { libc::read(self.wake.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        Ready::Woken
+    }
+
     /// Waits for a notification.
     pub(super) fn notified(&self, timeout: Duration) -> io::Result<Ready> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
-        // SAFETY: `events` has room for two events.
-        let n = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), 2, millis(timeout)) };
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 3];
+        // SAFETY: `events` has room for three events.
+        let n = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), 3, millis(timeout)) };
         let n = match check(n) {
             Ok(n) => n.unsigned_abs() as usize,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
@@ -83,6 +102,7 @@ impl Waiter {
         Ok(match events.get(..n) {
             None | Some([]) => Ready::Timeout,
             Some(seen) if seen.iter().any(|e| e.u64 == STOP) => Ready::Stop,
+            Some(seen) if seen.iter().any(|e| e.u64 == WAKE) => self.woken(),
             Some(_) => Ready::Data,
         })
     }
@@ -91,13 +111,15 @@ impl Waiter {
     pub(super) fn readable(&self, timeout: Duration) -> io::Result<Ready> {
         let mut fds = [
             libc::pollfd { fd: self.stop.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+            libc::pollfd { fd: self.wake.as_raw_fd(), events: libc::POLLIN, revents: 0 },
             libc::pollfd { fd: self.data, events: libc::POLLIN, revents: 0 },
         ];
-        // SAFETY: `fds` is an array of two.
-        let n = unsafe { libc::poll(fds.as_mut_ptr(), 2, millis(timeout)) };
+        // SAFETY: `fds` is an array of three.
+        let n = unsafe { libc::poll(fds.as_mut_ptr(), 3, millis(timeout)) };
         match check(n) {
             Ok(0) => Ok(Ready::Timeout),
             Ok(_) if fds[0].revents != 0 => Ok(Ready::Stop),
+            Ok(_) if fds[1].revents != 0 => Ok(self.woken()),
             Ok(_) => Ok(Ready::Data),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Ready::Timeout),
             Err(e) => Err(e),

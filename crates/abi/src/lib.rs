@@ -14,9 +14,14 @@ mod packet;
 #[cfg(feature = "user")]
 mod pod;
 mod policy;
+mod tls;
 
 pub use counter::{Counter, Reason};
 pub use flow::{FlowKey, FlowSide, FlowValue, Hook, Opener, Shunt, side_flags, tcp_flags};
 pub use owner::{COMM_LEN, Process, SocketOwner};
 pub use packet::{MAX_CAPTURE, PacketHeader, direction, packet_flags};
 pub use policy::{CidrKey4, CidrKey6, Match, RingState, Settings, settings_flags};
+pub use tls::{
+    TLS_CALL, TLS_CHUNK, TlsConn, TlsConnKey, TlsCounter, TlsHeader, TlsReason, tls_event, tls_flags,
+    tls_method,
+};

@@ -1,7 +1,10 @@
 //! Leave for aya to copy these types out of maps as bytes.
 #![expect(unsafe_code, reason = "aya::Pod is an unsafe marker trait")]
 
-use crate::{Counter, FlowKey, FlowValue, PacketHeader, Process, RingState, Settings, Shunt, SocketOwner};
+use crate::{
+    Counter, FlowKey, FlowValue, PacketHeader, Process, RingState, Settings, Shunt, SocketOwner, TlsConn,
+    TlsConnKey,
+};
 
 macro_rules! pod {
     ($($t:ty),+ $(,)?) => {$(
@@ -11,4 +14,16 @@ macro_rules! pod {
     )+};
 }
 
-pod!(Counter, FlowKey, FlowValue, PacketHeader, Process, RingState, Settings, Shunt, SocketOwner);
+pod!(
+    Counter,
+    FlowKey,
+    FlowValue,
+    PacketHeader,
+    Process,
+    RingState,
+    Settings,
+    Shunt,
+    SocketOwner,
+    TlsConn,
+    TlsConnKey
+);

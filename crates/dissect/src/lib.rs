@@ -58,7 +58,7 @@ pub mod ws;
 pub use bodies::{BadBodyPolicy, BodyAction, BodyPolicy};
 pub use detect::Verdict;
 pub use dissector::{Context, Dissector, Ending, Role, Taken};
-pub use engine::{Engine, EngineStats, FlowIds};
+pub use engine::{Engine, EngineStats, FlowIds, Plaintext};
 pub use grpc::{SchemaError, Schemas};
 pub use limits::Limits;
 pub use packet::LinkType;

@@ -66,6 +66,9 @@ pub enum Problem {
     UnknownCipher,
     /// TLS records that do not open with the secrets that there are.
     DecryptFailed,
+    /// Plaintext of a connection that was read elsewhere already: at its other end, or from its packets.
+    /// Not a fault.
+    PlaintextTwice,
 }
 
 impl Problem {
@@ -99,6 +102,7 @@ impl Problem {
         Self::NoSecrets,
         Self::UnknownCipher,
         Self::DecryptFailed,
+        Self::PlaintextTwice,
     ];
 
     /// Stage and reason under which it is counted (see `CoverageRow`).
@@ -132,6 +136,7 @@ impl Problem {
             Self::NoSecrets => ("tls", "no_secrets"),
             Self::UnknownCipher => ("tls", "unknown_cipher"),
             Self::DecryptFailed => ("tls", "decrypt_failed"),
+            Self::PlaintextTwice => ("tls", "plaintext_twice"),
         }
     }
 
@@ -147,6 +152,7 @@ impl Problem {
                 | Self::BodyPolicy
                 | Self::Opaque
                 | Self::Encrypted
+                | Self::PlaintextTwice
         )
     }
 }

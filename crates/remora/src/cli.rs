@@ -120,6 +120,12 @@ pub struct CaptureArgs {
     /// Means of capture: auto, cgroup, tc or af-packet
     #[arg(long, env = "REMORA_TIER", value_name = "TIER", default_value = "auto")]
     pub tier: TierArg,
+    /// Do not read the plaintext of TLS from the libraries that encrypt it
+    #[arg(long, env = "REMORA_NO_TLS")]
+    pub no_tls: bool,
+    /// Plaintext copied of one call of a TLS library [default: 4 times the payload limit]; units K, M
+    #[arg(long, env = "REMORA_TLS_CALL_BUDGET", value_name = "SIZE", value_parser = size)]
+    pub tls_call_budget: Option<u64>,
     /// Name of this node in every answer [default: host name]
     #[arg(long, env = "REMORA_NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,

@@ -153,3 +153,14 @@ fn unreadable(report: &mut Report, strings: &strings::Strings) {
         report.problems.push(Problem::UnknownTls(sign));
     }
 }
+
+/// The file offset of an exported function. `None`: the file has none of that name, or is not
+/// understood.
+#[must_use]
+pub fn function_at(file: &dyn ReadAt, limits: &Limits, name: &[u8]) -> Option<u64> {
+    let mut source = Source::new(file, limits);
+    let (elf, _) = Elf::parse(&mut source).ok()?;
+    let wanted = elf::symbols::Wanted::new(std::iter::once((name, 0)));
+    let found = elf::symbols::find(&elf, &mut source, Table::Dynamic, &wanted).ok()?;
+    found.into_iter().find_map(|(_, symbol)| elf.offset_of(symbol.address))
+}

@@ -22,6 +22,7 @@ macro_rules! feed {
     };
 }
 
+pub(super) mod plain;
 mod row;
 mod sctp;
 mod unknown;
@@ -79,6 +80,8 @@ pub(super) struct Flow {
     tcp: Option<Box<Tcp>>,
     sctp: Option<Box<sctp::Sctp>>,
     app: App,
+    /// What the libraries at its ends show of what it carries encrypted.
+    plain: Option<Box<plain::Plain>>,
     /// Length and checksum of the first datagram.
     head: Option<(u32, u32)>,
     /// It was reported that its protocol is unknown.
@@ -177,6 +180,7 @@ impl Flow {
             tcp: (transport == Transport::Tcp).then(Box::default),
             sctp: (transport == Transport::Sctp).then(Box::default),
             app: App::new(),
+            plain: None,
             head: None,
             told: false,
             has_payload: false,
@@ -201,20 +205,20 @@ impl Flow {
         match (self.closed, self.transport) {
             (Some(_), _) => Queue::Closed,
             (None, Transport::Udp | Transport::Icmp | Transport::Sctp) => Queue::Datagrams,
-            (None, Transport::Tcp) if self.has_payload => Queue::Streams,
+            (None, Transport::Tcp) if self.has_payload || self.plain.is_some() => Queue::Streams,
             (None, Transport::Tcp) => Queue::Embryonic,
         }
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.app.is_busy()
+        self.app.is_busy() || self.plain.as_ref().is_some_and(|plain| plain.is_busy())
     }
 
     /// Bytes of memory held beyond the flow's own size.
     pub(super) fn memory(&self) -> usize {
         let tcp = self.tcp.as_ref().map_or(0, |t| t.sides[0].held() + t.sides[1].held());
         let sctp = self.sctp.as_ref().map_or(0, |s| s.memory());
-        tcp + sctp + self.app.memory()
+        tcp + sctp + self.app.memory() + self.plain.as_ref().map_or(0, |plain| plain.memory())
     }
 
     /// One datagram. `head` is its length and its checksum as its header has them.
@@ -399,6 +403,7 @@ impl Flow {
     pub(super) fn tick(&mut self, now: Timestamp, lent: &mut Lent<'_>) {
         let mut feed = feed!(self, lent, 0);
         feed.app.tick(now, &mut feed.env);
+        self.tick_plaintext(now, lent);
     }
 
     /// Ends the flow: hands on what is held and frees it.
@@ -433,6 +438,7 @@ impl Flow {
         let held = self.memory();
         let mut feed = feed!(self, lent, 0);
         feed.app.shed(&mut feed.env);
+        self.shed_plaintext(lent);
         if let Some(tcp) = self.tcp.as_deref_mut() {
             for dir in [0, 1] {
                 tcp.sides[dir].release();
@@ -473,7 +479,8 @@ impl Flow {
 
     /// Takes over who asks from the protocol, unless the handshake has told.
     fn orient(&mut self) {
-        if let (false, Some(client)) = (self.opened, self.app.client()) {
+        let inside = self.plain.as_ref().and_then(|plain| plain.client());
+        if let (false, Some(client)) = (self.opened, inside.or(self.app.client())) {
             self.changed |= self.client != client;
             self.client = client;
         }

@@ -13,6 +13,7 @@ mod flow;
 mod fragments;
 mod ids;
 mod intake;
+mod plaintext;
 mod shunt;
 mod stream;
 mod table;
@@ -32,6 +33,7 @@ use remora_model::{CaptureSource, CloseReason, FlowId, Timestamp, Transport};
 
 pub use fragments::Datagram;
 pub use ids::FlowIds;
+pub use plaintext::Plaintext;
 pub use shunt::Shunt;
 
 use crate::detect::{Entry, REGISTRY};
@@ -297,6 +299,7 @@ impl Engine {
         self.charged -= flow.charged;
         let mut lent = lend(&self.limits, self.source, self.registry, &self.secrets, sink);
         flow.end(Ending::Lost, reason, &mut lent);
+        flow.end_plaintext(None, flow::plain::ending(flow.closed.unwrap_or(reason)), &mut lent);
         let last = flow.last_seen;
         flow.report(last, true, &mut lent);
         lent.sink.gone(&flow.name(), flow.closed.unwrap_or(reason));

@@ -40,6 +40,7 @@ fields! { nothing before;
     CLIENT_ERROR "client_error" Bool Call, Stored, "client_error", "true when the protocol blames the client, as HTTP does with 4xx";
     INCOMPLETE "incomplete" Text Call, Repeating, "\"no_response\"", "why the call is not whole: no_response, no_request, gap, truncated or reset";
     TLS "tls" Bool Call, Stored, "tls", "true when the call travelled in TLS and its plaintext was captured or decrypted";
+    CORR_METHOD "corr_method" Text Call, Repeating, "\"descriptor\"", "how plaintext of TLS was joined to its connection: nested_io, descriptor, structure, adjacent_io or unknown";
     SUMMARY "summary" Text Call, Derived, "summary.contains(\"/api/orders\")", "what was asked, in a line, whatever the protocol, up to 256 characters: such as method, host and target, or the statement";
     OUTCOME "outcome" Text Call, Derived, "outcome != \"200\"", "how it ended, in a word, whatever the protocol: status, code or error text";
     REQUEST_BYTES "request_bytes" Int Call, Stored, "512", "bytes of the request on the wire, framing included";

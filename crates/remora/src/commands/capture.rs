@@ -26,6 +26,8 @@ pub fn agent_config(args: &CaptureArgs, dir: &Path, own_ports: &[u16]) -> Result
         capture.exclude_cidrs.push(text.parse().map_err(|e| Usage(format!("--exclude-cidr {text}: {e}")))?);
     }
     capture.reading = args.reading.limits()?;
+    config.tls.enabled = !args.no_tls;
+    config.tls.call_budget = args.tls_call_budget.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
     config.budgets.reassembly_bytes = usize::try_from(args.memory).unwrap_or(usize::MAX);
     config.budgets.spool_disk_bytes = args.spool;
     config.kernel.tier = match args.tier {

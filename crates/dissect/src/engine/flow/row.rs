@@ -82,7 +82,9 @@ impl Flow {
         self.row_closed = self.closed.is_some();
         self.changed = false;
         let (client, server) = (self.client, 1 - self.client);
-        let names = [self.app.protocol(), self.app.inside()];
+        let inside = self.plain.as_ref().and_then(|plain| plain.protocol());
+        let carrier = self.app.protocol().or(self.plain.as_ref().map(|_| "tlsx"));
+        let names = [carrier, inside.or(self.app.inside())];
         let protocols = names.map(Option::unwrap_or_default);
         let found = names.iter().take_while(|name| name.is_some()).count();
         let tcp = self.tcp.as_deref();

@@ -28,7 +28,7 @@ impl Flow {
     }
 
     fn tell(&mut self, failure: Option<Failure>, lent: &mut Lent<'_>) {
-        if self.told || !lent.limits.unknown_entries {
+        if self.told || self.plain.is_some() || !lent.limits.unknown_entries {
             return;
         }
         self.told = true;

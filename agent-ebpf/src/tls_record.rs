@@ -1,0 +1,304 @@
+//! Plaintext on its way to the agent: in records that lie in the TLS ring.
+//!
+//! The memory of a record is reserved in the ring and filled there: probes are preempted and migrated,
+//! so that nothing of theirs may lie in memory of a CPU.
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::{
+        bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_probe_read_user as read_user,
+        bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+    },
+};
+use remora_abi::{
+    FlowKey, Reason, TLS_CHUNK, TlsConn, TlsHeader, TlsReason, direction, tls_event, tls_flags,
+};
+
+use crate::{
+    insn::low17,
+    maps::{
+        FLOWS, HAS_NETNS_COOKIE, RING_COUNT, SETTINGS, TLS_BUDGET, TLS_RING, TLS_SHED, TLS_STATE, TLS_WAKEUP,
+        count_tls,
+    },
+};
+
+/// Most full records of one call; the budget is the usual bound.
+const MAX_FULL: u32 = 128;
+/// Room of the smaller records.
+const SMALL: usize = 1 << 10;
+const MEDIUM: usize = 4 << 10;
+const LARGE: usize = 16 << 10;
+/// What copying loops use as their buffer, in Go for one.
+const COPIED: usize = 32 << 10;
+const TCP: u8 = 6;
+
+/// A record with room for `N` bytes.
+#[repr(C)]
+struct Record<const N: usize> {
+    header: TlsHeader,
+    data: [u8; N],
+}
+
+/// Plaintext that a call has read or written.
+pub struct Sent {
+    /// Thread and process.
+    pub id: u64,
+    /// The connection.
+    pub handle: u64,
+    /// Where it lies; 0 when there is no copy of it in memory.
+    pub buf: u64,
+    /// When the call began.
+    pub entry_ns: u64,
+    /// How much it is.
+    pub n: u32,
+    /// See `direction`.
+    pub dir: u8,
+}
+
+/// Sends plaintext, and moves the connection's position. What is written counts from the beginning of
+/// the call, before which nobody can have it; what is read from its end.
+#[inline(always)]
+pub fn send(sent: &Sent, conn: &mut TlsConn) {
+    let Sent { id, handle, buf, entry_ns, n, dir } = *sent;
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let side = (dir & 1) as usize;
+    let pos = if side == 0 { conn.pos[0] } else { conn.pos[1] };
+    if side == 0 {
+        conn.pos[0] = pos + u64::from(n);
+    } else {
+        conn.pos[1] = pos + u64::from(n);
+    }
+    let mut header = TlsHeader {
+        time_ns: if dir == direction::EGRESS { entry_ns } else { now },
+        // SAFETY: a helper without arguments.
+        cgroup_id: unsafe { bpf_get_current_cgroup_id() },
+        conn: conn.id,
+        handle,
+        pos,
+        local: conn.addr[0],
+        remote: conn.addr[1],
+        tgid: (id >> 32) as u32,
+        tid: id as u32,
+        len: n,
+        captured: 0,
+        flow_id: 0,
+        ring: 0,
+        netns: 0,
+        pad: 0,
+        local_port: conn.port[0],
+        remote_port: conn.port[1],
+        event: tls_event::DATA,
+        direction: dir,
+        method: conn.method,
+        flags: conn.flags,
+    };
+    if let Some(settings) = SETTINGS.get(0)
+        && settings.own_tgid == header.tgid
+    {
+        return;
+    }
+    if conn.sk != 0 && !is_captured(&mut header, conn.netns) {
+        count_tls(TlsReason::Policy, n);
+        return;
+    }
+    copy(&mut header, buf, n);
+}
+
+/// Finds the connection's flow; false when the policy leaves it out.
+#[inline(always)]
+fn is_captured(header: &mut TlsHeader, netns: u32) -> bool {
+    let netns = if HAS_NETNS_COOKIE.load() != 0 { netns } else { 0 };
+    // Only loopback traffic has the namespace in its key.
+    let (mut key, _) = FlowKey::between(
+        (&header.local, header.local_port),
+        (&header.remote, header.remote_port),
+        TCP,
+        netns,
+    );
+    let mut found = FLOWS.get_ptr_mut(&key);
+    if found.is_some() {
+        header.netns = netns;
+    } else {
+        key.protocol_netns = u32::from(TCP);
+        found = FLOWS.get_ptr_mut(&key);
+    }
+    match found {
+        None => {
+            header.ring = key.share(RING_COUNT.load());
+            true
+        }
+        Some(flow) => {
+            // SAFETY: a live map value.
+            let flow = unsafe { &*flow };
+            header.flow_id = flow.id;
+            header.ring = flow.ring;
+            flow.verdict == Reason::Captured as u8
+        }
+    }
+}
+
+#[inline(always)]
+fn copy(header: &mut TlsHeader, buf: u64, n: u32) {
+    let budget = TLS_BUDGET.load();
+    let mut want = if n > budget { budget } else { n };
+    if buf == 0 {
+        want = 0;
+        count_tls(TlsReason::File, n);
+    } else if in_ring() > TLS_SHED.load() {
+        want = 0;
+        count_tls(TlsReason::Shed, n);
+    } else if want < n {
+        count_tls(TlsReason::Budget, n - want);
+    }
+    if want == 0 {
+        header.flags |= tls_flags::CUT;
+        event(header);
+        return;
+    }
+    let mut off = 0;
+    let mut i = 0;
+    // The verifier walks through every turn: they are few and do little.
+    while i < MAX_FULL && want - off > TLS_CHUNK {
+        header.len = TLS_CHUNK;
+        if !chunk::<{ TLS_CHUNK as usize }, true>(header, buf + u64::from(off), TLS_CHUNK) {
+            count_tls(TlsReason::RingFull, n - off);
+            return;
+        }
+        off += TLS_CHUNK;
+        header.pos += u64::from(TLS_CHUNK);
+        i += 1;
+    }
+    let left = want - off;
+    let size = if left > TLS_CHUNK { TLS_CHUNK } else { left };
+    header.len = n - off;
+    if size < header.len {
+        header.flags |= tls_flags::CUT;
+    }
+    let from = buf + u64::from(off);
+    let sent = if size <= SMALL as u32 {
+        chunk::<SMALL, false>(header, from, size)
+    } else if size <= MEDIUM as u32 {
+        chunk::<MEDIUM, false>(header, from, size)
+    } else if size <= LARGE as u32 {
+        chunk::<LARGE, false>(header, from, size)
+    } else if size <= COPIED as u32 {
+        chunk::<COPIED, false>(header, from, size)
+    } else {
+        chunk::<{ TLS_CHUNK as usize }, false>(header, from, size)
+    };
+    if !sent {
+        count_tls(TlsReason::RingFull, n - off);
+    }
+}
+
+/// Sends a record with `size` bytes, `WHOLE`: with as many as it has room for, and more will follow.
+/// False when the ring is full.
+#[inline(always)]
+fn chunk<const N: usize, const WHOLE: bool>(header: &TlsHeader, from: u64, size: u32) -> bool {
+    // SAFETY: the ring is a map of this object.
+    let record = unsafe { bpf_ringbuf_reserve(ring(), size_of::<Record<N>>() as u64, 0) }.cast::<Record<N>>();
+    if record.is_null() {
+        return false;
+    }
+    let mut size = u64::from(size);
+    if WHOLE {
+        size = N as u64;
+    } else {
+        size = low17(size);
+        if size > N as u64 {
+            size = N as u64;
+        }
+    }
+    // SAFETY: the record has room for N bytes; the helper checks the address in the process.
+    let ok = unsafe {
+        (*record).header = *header;
+        read_user((&raw mut (*record).data).cast(), size as u32, from as *const core::ffi::c_void) == 0
+    };
+    let flags = if WHOLE { u64::from(BPF_RB_NO_WAKEUP) } else { wake() };
+    // SAFETY: the record is submitted once and not used afterwards.
+    unsafe {
+        (*record).header.captured = if ok { size as u32 } else { 0 };
+        if !ok {
+            (*record).header.flags |= tls_flags::CUT;
+        }
+        bpf_ringbuf_submit(record.cast(), flags);
+    }
+    count_tls(if ok { TlsReason::Captured } else { TlsReason::Unreadable }, size as u32);
+    true
+}
+
+/// Sends a record without plaintext.
+#[inline(always)]
+pub fn event(header: &TlsHeader) {
+    // SAFETY: the ring is a map of this object.
+    let record = unsafe { bpf_ringbuf_reserve(ring(), TlsHeader::LEN as u64, 0) }.cast::<TlsHeader>();
+    if record.is_null() {
+        count_tls(TlsReason::RingFull, 0);
+        return;
+    }
+    // SAFETY: the record has room for a header, and is submitted once.
+    unsafe {
+        *record = *header;
+        bpf_ringbuf_submit(record.cast(), wake());
+    }
+}
+
+/// The ring, as helpers take it.
+#[inline(always)]
+fn ring() -> *mut core::ffi::c_void {
+    core::ptr::from_ref(&TLS_RING).cast_mut().cast()
+}
+
+#[inline(always)]
+fn in_ring() -> u32 {
+    // SAFETY: the ring is a map of this object.
+    (unsafe { bpf_ringbuf_query(ring(), u64::from(BPF_RB_AVAIL_DATA)) }) as u32
+}
+
+/// Whether to wake the reader: when it sleeps long, or when there is much to read.
+#[inline(always)]
+fn wake() -> u64 {
+    if let Some(state) = TLS_STATE.get_ptr_mut(0) {
+        // SAFETY: a live map value; the worst of a race is one wake-up too many.
+        unsafe {
+            if (*state).idle != 0 {
+                (*state).idle = 0;
+                return u64::from(BPF_RB_FORCE_WAKEUP);
+            }
+        }
+    }
+    let mark = TLS_WAKEUP.load();
+    let waiting = in_ring();
+    let flag = if waiting >= mark && waiting < mark + 4 * TLS_CHUNK {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
+    };
+    u64::from(flag)
+}
+
+/// A header that says nothing.
+pub const EMPTY: TlsHeader = TlsHeader {
+    time_ns: 0,
+    conn: 0,
+    handle: 0,
+    pos: 0,
+    cgroup_id: 0,
+    local: [0; 2],
+    remote: [0; 2],
+    tgid: 0,
+    tid: 0,
+    len: 0,
+    captured: 0,
+    flow_id: 0,
+    ring: 0,
+    netns: 0,
+    pad: 0,
+    local_port: 0,
+    remote_port: 0,
+    event: 0,
+    direction: 0,
+    method: 0,
+    flags: 0,
+};

@@ -1,0 +1,194 @@
+//! Probes on instructions of files, through the kernel's performance events: they need nothing but a
+//! file and an offset, and go away when their descriptor is closed.
+#![expect(unsafe_code, reason = "perf_event_open and its ioctls have no wrapper in libc")]
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// The programs that probes run, by what they stand for.
+macro_rules! programs {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// A program that a probe can run, see `agent-ebpf/src/tls_library.rs`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Program { $($(#[$doc])* $name,)* }
+
+        impl Program {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its name in the object.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+programs! {
+    /// Entry of a read.
+    Read = "remora_tls_read";
+    /// Return of a read, an `int`.
+    ReadInt = "remora_tls_read_int";
+    /// Return of a read, a `ssize_t`.
+    ReadLong = "remora_tls_read_long";
+    /// Entry of a write.
+    Write = "remora_tls_write";
+    /// Return of a write, an `int`.
+    WriteInt = "remora_tls_write_int";
+    /// Return of a write, a `ssize_t`.
+    WriteLong = "remora_tls_write_long";
+    /// Entry of a read whose fourth argument points to the amount.
+    ReadEx = "remora_tls_read_ex";
+    /// Its return.
+    ReadExEnd = "remora_tls_read_ex_end";
+    /// Entry of a write whose fourth argument points to the amount.
+    WriteEx = "remora_tls_write_ex";
+    /// Entry of a write whose fifth argument does.
+    WriteEx2 = "remora_tls_write_ex2";
+    /// Return of both.
+    WriteExEnd = "remora_tls_write_ex_end";
+    /// Entry of a read with flags.
+    Recv = "remora_tls_recv";
+    /// Entry of NSPR's read.
+    LayerRead = "remora_tls_layer_read";
+    /// Entry of NSPR's read with flags.
+    LayerRecv = "remora_tls_layer_recv";
+    /// Entry of NSPR's write.
+    LayerWrite = "remora_tls_layer_write";
+    /// Entry of a function that sends a file.
+    File = "remora_tls_file";
+    /// Its return.
+    FileEnd = "remora_tls_file_end";
+    /// Entry of a function that is given a descriptor.
+    SetFd = "remora_tls_set_fd";
+    /// Entry of a handshake.
+    Handshake = "remora_tls_handshake";
+    /// Entry of a function that frees a connection.
+    Free = "remora_tls_free";
+    /// Entry of a read in Go.
+    GoRead = "remora_tls_go_read";
+    /// Its return.
+    GoReadEnd = "remora_tls_go_read_end";
+    /// Entry of a write in Go.
+    GoWrite = "remora_tls_go_write";
+    /// Its return.
+    GoWriteEnd = "remora_tls_go_write_end";
+    /// Entry of a handshake in Go.
+    GoHandshake = "remora_tls_go_handshake";
+    /// Entry of the function of Go that closes a connection.
+    GoClose = "remora_tls_go_close";
+    /// The dynamic linker has mapped libraries.
+    Linked = "remora_tls_linked";
+}
+
+/// Why a probe was not attached.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}, offset {offset:#x}: {source}")]
+pub struct ProbeError {
+    /// The file.
+    pub path: String,
+    /// Where in it.
+    pub offset: u64,
+    /// The cause.
+    pub source: io::Error,
+}
+
+/// An attached probe; dropping it detaches.
+#[derive(Debug)]
+pub struct Probe(#[expect(dead_code, reason = "closing it detaches")] OwnedFd);
+
+/// The part of `struct perf_event_attr` up to its first published size (64 bytes), see
+/// include/uapi/linux/perf_event.h.
+#[repr(C)]
+#[derive(Default)]
+struct Attr {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample_period: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup_events: u32,
+    bp_type: u32,
+    /// `uprobe_path`
+    config1: u64,
+    /// `probe_offset`; published with the size of 72 bytes
+    config2: u64,
+}
+
+const _: () = assert!(size_of::<Attr>() == 72);
+
+/// `PERF_FLAG_FD_CLOEXEC`.
+const CLOEXEC: libc::c_ulong = 1 << 3;
+/// `PERF_EVENT_IOC_ENABLE` and `PERF_EVENT_IOC_SET_BPF`.
+const ENABLE: libc::Ioctl = 0x2400;
+const SET_BPF: libc::Ioctl = 0x4004_2408;
+
+impl Probe {
+    /// Attaches `program` to all processes that run the file at `path`, now and later, at `offset` of
+    /// the file; with `at_return` to the returns of the function that begins there, which must not be
+    /// done to code of Go.
+    pub(super) fn attach(
+        program: &OwnedFd,
+        path: &Path,
+        offset: u64,
+        at_return: bool,
+    ) -> Result<Self, ProbeError> {
+        attach(program, path, offset, at_return).map(Self).map_err(|source| ProbeError {
+            path: path.display().to_string(),
+            offset,
+            source,
+        })
+    }
+}
+
+fn attach(program: &OwnedFd, path: &Path, offset: u64, at_return: bool) -> io::Result<OwnedFd> {
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
+    let attr = Attr {
+        kind: kind()?,
+        size: size_of::<Attr>() as u32,
+        config: u64::from(at_return) << return_bit(),
+        config1: name.as_ptr() as u64,
+        config2: offset,
+        ..Attr::default()
+    };
+    // One event for all processes; a uprobe fires wherever its process runs, whatever CPU is named.
+    // SAFETY: `attr` and the path that it points to live until the call returns; the descriptor is
+    // owned here.
+    let event = unsafe {
+        let fd = libc::syscall(libc::SYS_perf_event_open, &raw const attr, -1, 0, -1, CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(i32::try_from(fd).map_err(io::Error::other)?)
+    };
+    // SAFETY: both descriptors are open.
+    let done = unsafe {
+        libc::ioctl(event.as_raw_fd(), SET_BPF, program.as_raw_fd()) == 0
+            && libc::ioctl(event.as_raw_fd(), ENABLE, 0) == 0
+    };
+    if done { Ok(event) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The kernel's number for events of this kind.
+fn kind() -> io::Result<u32> {
+    static KIND: OnceLock<Option<u32>> = OnceLock::new();
+    let read =
+        || std::fs::read_to_string("/sys/bus/event_source/devices/uprobe/type").ok()?.trim().parse().ok();
+    KIND.get_or_init(read).ok_or_else(|| io::Error::other("the kernel has no uprobe events"))
+}
+
+/// Which bit of `config` asks for returns.
+fn return_bit() -> u32 {
+    static BIT: OnceLock<u32> = OnceLock::new();
+    let read = || {
+        let text = std::fs::read_to_string("/sys/bus/event_source/devices/uprobe/format/retprobe").ok()?;
+        text.trim().strip_prefix("config:")?.parse().ok()
+    };
+    *BIT.get_or_init(|| read().unwrap_or(0))
+}

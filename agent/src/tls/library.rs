@@ -1,0 +1,195 @@
+//! A file with TLS code, and the probes on it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use remora_tlsfind::go::Abi;
+use remora_tlsfind::{self as tlsfind, Found, Kind, Point, Role, TlsCode};
+
+use super::points::programs;
+use crate::kernel::{Probe, ProbeError, ProbeProgram, TlsProbes};
+
+/// The first wait after a probe that could not be attached; it doubles up to [`LONGEST`].
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What is known of a file.
+#[derive(Debug)]
+pub(super) struct Library {
+    /// A path by which it was found first.
+    pub(super) path: String,
+    pub(super) codes: Vec<TlsCode>,
+    /// TLS code that cannot be read, and why.
+    pub(super) refusals: Vec<String>,
+    /// Where the dynamic linker tells of what it maps, when the file is one.
+    linker: Option<u64>,
+    hooks: Hooks,
+    failures: u32,
+    retry_at: Option<Instant>,
+    error: Option<String>,
+}
+
+/// Probes in the order in which they must go: entries before returns, so that no call is left open.
+#[derive(Debug, Default)]
+struct Hooks {
+    entries: Vec<Probe>,
+    ends: Vec<Probe>,
+}
+
+impl Library {
+    /// Looks into the first of `ways` that leads to the file. `None`: none does.
+    pub(super) fn inspect(path: &str, ways: &[PathBuf]) -> Option<Self> {
+        let file = ways.iter().find_map(|way| File::open(way).ok())?;
+        let limits = tlsfind::Limits::default();
+        let report = tlsfind::inspect(&file, &limits);
+        let is_linker = Path::new(path).file_name().and_then(|name| name.to_str()).is_some_and(|name| {
+            name.starts_with("ld-linux") || name.starts_with("ld-musl") || name.starts_with("ld-2.")
+        });
+        let linker = is_linker.then(|| tlsfind::function_at(&file, &limits, b"_dl_debug_state")).flatten();
+        let refusals = report
+            .problems
+            .iter()
+            .filter(|p| matches!(p, tlsfind::Problem::NotFound(..) | tlsfind::Problem::UnknownTls(_)))
+            .map(ToString::to_string)
+            .collect();
+        Some(Self {
+            path: path.to_owned(),
+            codes: report.codes,
+            refusals,
+            linker,
+            hooks: Hooks::default(),
+            failures: 0,
+            retry_at: None,
+            error: None,
+        })
+    }
+
+    /// Something in it can be probed.
+    pub(super) fn is_of_use(&self) -> bool {
+        self.linker.is_some() || self.codes.iter().any(|code| is_read(code))
+    }
+
+    /// It is worth a line in a report.
+    pub(super) fn has_tls(&self) -> bool {
+        !self.codes.is_empty() || !self.refusals.is_empty()
+    }
+
+    pub(super) fn is_attached(&self) -> bool {
+        !self.hooks.entries.is_empty()
+    }
+
+    /// Probes that are attached.
+    pub(super) fn probes(&self) -> usize {
+        self.hooks.entries.len() + self.hooks.ends.len()
+    }
+
+    /// Why it is not attached, when that was tried.
+    pub(super) fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// When to try again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Attaches all probes, or none. `ways` lead to the file; true when it is attached.
+    pub(super) fn attach(&mut self, probes: &TlsProbes, ways: &[PathBuf], now: Instant) -> bool {
+        if self.is_attached() || !self.is_of_use() {
+            return self.is_attached();
+        }
+        let mut error = None;
+        for way in ways.iter().filter(|way| way.exists()) {
+            match self.attach_at(probes, way) {
+                Ok(hooks) => {
+                    self.hooks = hooks;
+                    (self.failures, self.retry_at, self.error) = (0, None, None);
+                    return true;
+                }
+                Err(e) => error = Some(e.to_string()),
+            }
+        }
+        self.failures = self.failures.saturating_add(1);
+        let wait = FIRST_RETRY.saturating_mul(1 << (self.failures - 1).min(10)).min(LONGEST);
+        self.retry_at = Some(now + wait);
+        self.error = Some(error.unwrap_or_else(|| "the file is gone".to_owned()));
+        false
+    }
+
+    fn attach_at(&self, probes: &TlsProbes, way: &Path) -> Result<Hooks, ProbeError> {
+        let mut hooks = Hooks::default();
+        let points = self.codes.iter().filter(|code| is_read(code)).flat_map(|code| &code.points);
+        // Returns first: an entry whose return is not seen would wait for nothing.
+        let points: Vec<_> = points.filter_map(|point| Some((point, programs(point.function)?))).collect();
+        for (point, programs) in &points {
+            if let Some(end) = programs.end {
+                attach_end(probes, way, point, end, &mut hooks.ends)?;
+            }
+        }
+        for (point, programs) in &points {
+            hooks.entries.push(probes.attach(programs.entry, way, point.entry, false)?);
+        }
+        if let Some(at) = self.linker {
+            hooks.entries.push(probes.attach(ProbeProgram::Linked, way, at, false)?);
+        }
+        Ok(hooks)
+    }
+
+    /// Detaches all probes.
+    pub(super) fn detach(&mut self) {
+        self.hooks.entries.clear();
+        self.hooks.ends.clear();
+    }
+}
+
+/// Whether the plaintext of a library is read: what was found by a guess is not, until the guess can
+/// be checked, and of some libraries the ways of calling are not known here.
+pub(super) fn is_read(code: &TlsCode) -> bool {
+    not_read(code).is_none()
+}
+
+/// Why it is not, in words.
+pub(super) fn not_read(code: &TlsCode) -> Option<String> {
+    let kind = code.kind;
+    match kind {
+        Kind::Rustls | Kind::JavaJsse => Some(format!("{kind} is recognised but not read yet")),
+        Kind::Nss => Some("it is read where programs use it, in NSPR (libnspr4)".to_owned()),
+        Kind::GoTls if code.go.as_ref().is_none_or(|go| go.abi != Abi::Register) => Some(
+            "Go before 1.17 (on arm64 1.18) passes arguments on the stack, which is not read yet".to_owned(),
+        ),
+        // A return probe would break it.
+        Kind::GoTls if !code.points.iter().filter(|p| is_stream(p)).all(Point::returns_are_complete) => {
+            Some("not all returns of its functions are known".to_owned())
+        }
+        _ if code.found == Found::StringReference => Some(format!(
+            "its functions were found by a guess ({} % sure), which is not trusted yet",
+            code.confidence
+        )),
+        _ if !code.is_readable() => {
+            Some("its functions for reading and writing were not both found".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn is_stream(point: &Point) -> bool {
+    matches!(point.function.role(), Role::Read | Role::Write)
+}
+
+fn attach_end(
+    probes: &TlsProbes,
+    way: &Path,
+    point: &Point,
+    end: ProbeProgram,
+    into: &mut Vec<Probe>,
+) -> Result<(), ProbeError> {
+    if !point.returns_are_complete() {
+        into.push(probes.attach(end, way, point.entry, true)?);
+        return Ok(());
+    }
+    for at in &point.returns {
+        into.push(probes.attach(end, way, *at, false)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Which program of the kernel's side belongs to which function of a library.
+
+use remora_tlsfind::Function;
+
+use crate::kernel::ProbeProgram as P;
+
+/// What is attached at a function's entry and at its ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Programs {
+    pub(super) entry: P,
+    pub(super) end: Option<P>,
+}
+
+/// The programs for a function; `None`: it is not probed. Functions that call a probed one for their
+/// work are left out, so that nothing is told twice: early data of OpenSSL goes through `SSL_read_ex`
+/// and `SSL_write_ex`.
+pub(super) fn programs(function: Function) -> Option<Programs> {
+    use Function as F;
+    let both = |entry, end| Some(Programs { entry, end: Some(end) });
+    let entry = |entry| Some(Programs { entry, end: None });
+    match function {
+        F::SslRead | F::MbedtlsSslRead | F::WolfSslRead => both(P::Read, P::ReadInt),
+        F::SslWrite | F::MbedtlsSslWrite | F::WolfSslWrite | F::WolfSslSend => both(P::Write, P::WriteInt),
+        F::SslReadEx | F::WolfSslReadEx => both(P::ReadEx, P::ReadExEnd),
+        F::SslWriteEx | F::WolfSslWriteEx => both(P::WriteEx, P::WriteExEnd),
+        F::SslWriteEx2 => both(P::WriteEx2, P::WriteExEnd),
+        F::WolfSslRecv => both(P::Recv, P::ReadInt),
+        F::PrRead => both(P::LayerRead, P::ReadInt),
+        F::PrRecv => both(P::LayerRecv, P::ReadInt),
+        F::PrWrite | F::PrSend => both(P::LayerWrite, P::WriteInt),
+        F::SslSendfile => both(P::File, P::FileEnd),
+        F::GnutlsRecordRecv | F::GnutlsRecordRecvSeq | F::GnutlsRecordRecvEarlyData | F::S2nRecv => {
+            both(P::Read, P::ReadLong)
+        }
+        F::GnutlsRecordSend | F::GnutlsRecordSend2 | F::GnutlsRecordSendEarlyData | F::S2nSend => {
+            both(P::Write, P::WriteLong)
+        }
+        F::SslSetFd
+        | F::SslSetRfd
+        | F::GnutlsTransportSetInt2
+        | F::WolfSslSetFd
+        | F::WolfSslSetReadFd
+        | F::S2nSetFd
+        | F::S2nSetReadFd => entry(P::SetFd),
+        F::SslDoHandshake
+        | F::SslAccept
+        | F::SslConnect
+        | F::GnutlsHandshake
+        | F::MbedtlsSslHandshake
+        | F::WolfSslNegotiate
+        | F::WolfSslAccept
+        | F::WolfSslConnect
+        | F::S2nNegotiate => entry(P::Handshake),
+        F::SslFree
+        | F::PrClose
+        | F::GnutlsDeinit
+        | F::MbedtlsSslFree
+        | F::WolfSslFree
+        | F::S2nConnectionFree => entry(P::Free),
+        F::GoConnRead => both(P::GoRead, P::GoReadEnd),
+        F::GoConnWrite => both(P::GoWrite, P::GoWriteEnd),
+        F::GoConnHandshake => entry(P::GoHandshake),
+        F::GoConnClose => entry(P::GoClose),
+        _ => None,
+    }
+}

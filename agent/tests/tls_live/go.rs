@@ -1,0 +1,113 @@
+//! Go's own TLS, built by the Go that is installed: with symbols and stripped.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::hub::{Hub, free_port, start};
+use crate::programs::{
+    Running, big, calls, check, curl, hooked, lacks, linked, listens, of, sha256, site, text,
+};
+
+/// Serves files, and asks another server where it is told to.
+const PROGRAM: &str = r#"package main
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	if os.Args[1] == "serve" {
+		s := &http.Server{Addr: "127.0.0.1:" + os.Args[2], Handler: http.FileServer(http.Dir("."))}
+		s.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+		panic(s.ListenAndServeTLS("cert.pem", "key.pem"))
+	}
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	for _, path := range os.Args[3:] {
+		r, err := c.Get("https://127.0.0.1:" + os.Args[2] + path)
+		if err != nil {
+			panic(err)
+		}
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			panic(err)
+		}
+		r.Body.Close()
+	}
+}
+"#;
+
+async fn serves(test: &str, flags: &str) {
+    if lacks(test, &["go", "curl", "openssl", "sha256sum"]) {
+        return;
+    }
+    let dir = site();
+    std::fs::write(dir.path().join("main.go"), PROGRAM).unwrap();
+    let built = Command::new("go")
+        .args(["build", "-ldflags", flags, "-o", "remora-go-test", "main.go"])
+        .env("GOFLAGS", "-mod=mod")
+        .env("GO111MODULE", "off")
+        .env("GOTOOLCHAIN", "local")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{built:?}");
+    let hash = big(dir.path(), "big", 3_000_000);
+    let page = sha256(&dir.path().join("page"));
+    let (hub, port) = (Hub::default(), free_port());
+    let agent = start(test, &[port], hub.transport(), |config| {
+        config.capture.reading.bodies = "*=hash".parse().unwrap();
+        // On a busy machine the reader comes late.
+        config.tls.ring_bytes = 64 << 20;
+        config.tls.call_budget = Some(8 << 20);
+        config.tls.only_processes = vec!["remora-go-test".to_owned()];
+    });
+    let Some(agent) = agent else { return };
+    let program = dir.path().join("remora-go-test");
+    let mut command = Command::new(&program);
+    command.args(["serve", &port.to_string()]).current_dir(dir.path());
+    let server = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    listens(&hub, port).await;
+    hooked(&hub, &agent, server.pid()).await;
+    let clients: Vec<_> = (0..6)
+        .map(|n| {
+            std::thread::spawn(move || {
+                let path = |i| if i == 3 { format!("/big?{n}.{i}") } else { format!("/page?{n}.{i}") };
+                let paths: Vec<String> = (0..5).map(path).collect();
+                (curl(port, &paths), paths)
+            })
+        })
+        .collect();
+    let asked: Vec<_> = clients.into_iter().map(|c| c.join().unwrap()).collect();
+    let rows = calls(&hub, port, "http", 30).await;
+    for (client, paths) in &asked {
+        for path in paths {
+            let row = rows.iter().find(|r| text(r, "url") == path).unwrap();
+            check(row, client, &["structure"]);
+            let wanted = if path.starts_with("/big") { &hash } else { &page };
+            assert_eq!(text(row, "response_body_sha256"), wanted, "{row:#?}");
+        }
+    }
+    // The same program as client: both ends are watched.
+    let paths: Vec<String> = (0..5).map(|i| format!("/page?client.{i}")).collect();
+    let done = Command::new(&program).args(["ask", &port.to_string()]).args(&paths).status().unwrap();
+    assert!(done.success());
+    calls(&hub, port, "http", 35).await;
+    assert!(agent.shutdown(Duration::from_secs(30)).await.delivered);
+    let rows = of(&hub, port, "http");
+    let urls: BTreeSet<&str> = rows.iter().map(|r| text(r, "url")).collect();
+    assert_eq!((rows.len(), urls.len()), (35, 35), "each call is told once");
+    linked(&hub, port, &rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn go_with_symbols() {
+    serves("go_with_symbols", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn go_stripped() {
+    serves("go_stripped", "-s -w").await;
+}

@@ -1,0 +1,250 @@
+//! The plaintext of TLS as it lies in its ring, and what the probes remember.
+
+use crate::Counter;
+
+/// Most plaintext bytes of one record.
+pub const TLS_CHUNK: u32 = 65_536;
+
+/// Most plaintext bytes copied of one call, whatever the budget.
+pub const TLS_CALL: u32 = 129 * TLS_CHUNK;
+
+/// Values of [`TlsHeader::event`].
+pub mod tls_event {
+    /// Plaintext, or a part of a stream that was not copied.
+    pub const DATA: u8 = 0;
+    /// The library has freed the connection.
+    pub const CLOSED: u8 = 1;
+    /// A process runs another program.
+    pub const EXEC: u8 = 2;
+    /// A process has ended.
+    pub const EXIT: u8 = 3;
+    /// The dynamic linker of a process has mapped libraries.
+    pub const LINKED: u8 = 4;
+}
+
+/// Values of [`TlsHeader::method`]: how the socket of a connection was found.
+pub mod tls_method {
+    /// It was not.
+    pub const UNKNOWN: u8 = 0;
+    /// By input or output on it inside a call of the library.
+    pub const NESTED: u8 = 1;
+    /// By the descriptor that the program gave the library.
+    pub const DESCRIPTOR: u8 = 2;
+    /// By the connection's structure in the program's memory.
+    pub const STRUCTURE: u8 = 3;
+    /// By input on it in the same thread right before the library was called: programs that carry the
+    /// bytes to the library themselves.
+    pub const ADJACENT: u8 = 4;
+}
+
+/// Bits of [`TlsHeader::flags`].
+pub mod tls_flags {
+    /// The connection was watched from its beginning, so that positions count from its first byte.
+    pub const FRESH: u8 = 1;
+    /// Part of the call was not copied: beyond the budget of a call, shed, or unreadable.
+    pub const CUT: u8 = 2;
+}
+
+/// Head of a record in the TLS ring; `captured` bytes of plaintext follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsHeader {
+    /// CLOCK_BOOTTIME in nanoseconds: when a call that writes began, when one that reads returned.
+    pub time_ns: u64,
+    /// Name of the connection, unique within its process.
+    pub conn: u64,
+    /// What the library calls the connection: an address in the process.
+    pub handle: u64,
+    /// Offset of the record's first byte in the plaintext of its direction, as far as it was watched.
+    pub pos: u64,
+    /// Cgroup-v2 id of the process.
+    pub cgroup_id: u64,
+    /// Local address as in `FlowKey`; zero when the socket is not known.
+    pub local: [u64; 2],
+    /// Remote address.
+    pub remote: [u64; 2],
+    /// Process (thread group).
+    pub tgid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// Bytes of plaintext that the record stands for; of those behind `captured` there is no copy.
+    pub len: u32,
+    /// Bytes that follow.
+    pub captured: u32,
+    /// Name of the flow's entry in the flow table; 0 when there is none.
+    pub flow_id: u32,
+    /// Ring that the flow's packets go to.
+    pub ring: u32,
+    /// See `PacketHeader::netns`.
+    pub netns: u32,
+    /// Always zero.
+    pub pad: u32,
+    /// Local port.
+    pub local_port: u16,
+    /// Remote port; 0 when the socket is not known.
+    pub remote_port: u16,
+    /// See [`tls_event`].
+    pub event: u8,
+    /// See `direction`: whether the process received or sent it.
+    pub direction: u8,
+    /// See [`tls_method`].
+    pub method: u8,
+    /// See [`tls_flags`].
+    pub flags: u8,
+}
+
+impl TlsHeader {
+    /// Length of the header in a ring.
+    pub const LEN: usize = 112;
+
+    /// Takes a ring record apart: the header, and the plaintext. `None` when it is shorter than it says.
+    pub fn parse(record: &[u8]) -> Option<(Self, &[u8])> {
+        let (head, rest) = record.split_first_chunk::<{ Self::LEN }>()?;
+        let u64_at = |at: usize| head.get(at..).and_then(|s| s.first_chunk()).map(|b| u64::from_ne_bytes(*b));
+        let u32_at = |at: usize| head.get(at..).and_then(|s| s.first_chunk()).map(|b| u32::from_ne_bytes(*b));
+        let u16_at = |at: usize| head.get(at..).and_then(|s| s.first_chunk()).map(|b| u16::from_ne_bytes(*b));
+        let header = Self {
+            time_ns: u64_at(0)?,
+            conn: u64_at(8)?,
+            handle: u64_at(16)?,
+            pos: u64_at(24)?,
+            cgroup_id: u64_at(32)?,
+            local: [u64_at(40)?, u64_at(48)?],
+            remote: [u64_at(56)?, u64_at(64)?],
+            tgid: u32_at(72)?,
+            tid: u32_at(76)?,
+            len: u32_at(80)?,
+            captured: u32_at(84)?,
+            flow_id: u32_at(88)?,
+            ring: u32_at(92)?,
+            netns: u32_at(96)?,
+            pad: 0,
+            local_port: u16_at(104)?,
+            remote_port: u16_at(106)?,
+            event: head[108],
+            direction: head[109],
+            method: head[110],
+            flags: head[111],
+        };
+        Some((header, rest.get(..header.captured as usize)?))
+    }
+}
+
+const _: () = assert!(size_of::<TlsHeader>() == TlsHeader::LEN);
+
+/// Key of the connections: what a library calls one, in a process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TlsConnKey {
+    /// Address of the library's structure.
+    pub handle: u64,
+    /// Process (thread group).
+    pub tgid: u32,
+    /// Always zero.
+    pub pad: u32,
+}
+
+/// A connection of a library.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct TlsConn {
+    /// See [`TlsHeader::conn`].
+    pub id: u64,
+    /// Address of its `struct sock`; 0 when it is not known.
+    pub sk: u64,
+    /// Local and remote address.
+    pub addr: [[u64; 2]; 2],
+    /// Bytes of plaintext received and sent.
+    pub pos: [u64; 2],
+    /// 24 bits of the cookie of the socket's network namespace.
+    pub netns: u32,
+    /// Descriptor that the program gave the library; -1 without one.
+    pub fd: i32,
+    /// Local and remote port.
+    pub port: [u16; 2],
+    /// See [`tls_method`].
+    pub method: u8,
+    /// See [`tls_flags`].
+    pub flags: u8,
+    /// Always zero.
+    pub pad: [u8; 2],
+}
+
+const _: () = assert!(size_of::<TlsConn>() == 80);
+
+/// What became of plaintext. The discriminants index the map `TLS_COUNTERS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum TlsReason {
+    /// Written to the ring.
+    Captured = 0,
+    /// Lost: the ring had no room.
+    RingFull = 1,
+    /// Lost: the ring was filling up, so that only positions were noted.
+    Shed = 2,
+    /// Lost: the process's memory could not be read.
+    Unreadable = 3,
+    /// Left out: beyond the budget of one call.
+    Budget = 4,
+    /// Left out: the flow is not captured.
+    Policy = 5,
+    /// Not seen: the library sent a file.
+    File = 6,
+    /// Not seen: calls within calls, deeper than is remembered.
+    Nested = 7,
+    /// Not seen: a table was full.
+    TableFull = 8,
+}
+
+impl TlsReason {
+    /// How many there are.
+    pub const COUNT: u32 = 9;
+
+    /// All of them, by index.
+    pub const ALL: [Self; Self::COUNT as usize] = [
+        Self::Captured,
+        Self::RingFull,
+        Self::Shed,
+        Self::Unreadable,
+        Self::Budget,
+        Self::Policy,
+        Self::File,
+        Self::Nested,
+        Self::TableFull,
+    ];
+
+    /// The name that coverage rows and metrics use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Captured => "plaintext",
+            Self::RingFull => "ring_full",
+            Self::Shed => "shed",
+            Self::Unreadable => "unreadable",
+            Self::Budget => "call_budget",
+            Self::Policy => "policy",
+            Self::File => "sendfile",
+            Self::Nested => "nested_calls",
+            Self::TableFull => "table_full",
+        }
+    }
+}
+
+/// Counters of the probes, by [`TlsReason`]: calls in `packets`.
+pub type TlsCounter = Counter;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_records_are_refused() {
+        let mut record = [0_u8; TlsHeader::LEN + 4];
+        record[84] = 4;
+        record[108] = tls_event::CLOSED;
+        let (header, data) = TlsHeader::parse(&record).unwrap_or_default();
+        assert_eq!((header.captured, header.event, data.len()), (4, tls_event::CLOSED, 4));
+        record[84] = 5;
+        assert_eq!(TlsHeader::parse(&record), None);
+        assert_eq!(TlsHeader::parse(&record[..TlsHeader::LEN - 1]), None);
+    }
+}
