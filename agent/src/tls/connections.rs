@@ -120,7 +120,7 @@ impl Connections {
         let only = &self.only;
         *self.wanted.entry(tgid).or_insert_with(|| {
             let name = processes::name(tgid);
-            only.iter().any(|wanted| *wanted == name)
+            only.contains(&name)
         })
     }
 

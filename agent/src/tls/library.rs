@@ -67,7 +67,7 @@ impl Library {
 
     /// Something in it can be probed.
     pub(super) fn is_of_use(&self) -> bool {
-        self.linker.is_some() || self.codes.iter().any(|code| is_read(code))
+        self.linker.is_some() || self.codes.iter().any(is_read)
     }
 
     /// It is worth a line in a report.

@@ -11,6 +11,15 @@ use crate::{Context, seen::Seen};
 /// Values of a list that fit on the stack.
 const FEW: usize = 32;
 
+/// What the beginning of a connection has told.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// How the client calls itself; empty where that was not seen.
+    pub(super) client_id: &'a [u8],
+    /// Whether the version of the protocol was seen.
+    pub(super) version_known: bool,
+}
+
 /// Reports a packet, what acknowledged it, or both. `kind` is that of the packet that it begins with,
 /// where that is known.
 pub(super) fn emit(
@@ -19,10 +28,10 @@ pub(super) fn emit(
     asked: Option<&Packet>,
     answer: Option<(&Packet, Seen)>,
     incomplete: Option<Incomplete>,
-    client_id: &[u8],
-    version_known: bool,
+    known: Known<'_>,
     cx: &mut Context<'_>,
 ) {
+    let Known { client_id, version_known } = known;
     let answering = answer.map(|a| a.0);
     // Codes stand in the answer, and in packets that have none.
     let Some(coded) = answering.or(asked) else { return };

@@ -198,8 +198,12 @@ impl Mqtt {
         let incomplete = p.incomplete.or(Some(Incomplete::NoRequest));
         let answer = Some((&*p, p.seen));
         let kind = p.kind.acknowledges();
-        report::emit(asker, kind, None, answer, incomplete, &self.client_id, self.from_start, cx);
+        report::emit(asker, kind, None, answer, incomplete, self.known(), cx);
         self.queue.recycle(p);
+    }
+
+    fn known(&self) -> report::Known<'_> {
+        report::Known { client_id: &self.client_id, version_known: self.from_start }
     }
 
     fn report(
@@ -220,7 +224,7 @@ impl Mqtt {
             Type::Pubrel if !self.from_start || self.gapped => None,
             kind => Some(kind),
         };
-        report::emit(asker, kind, Some(asked), answer, incomplete, &self.client_id, self.from_start, cx);
+        report::emit(asker, kind, Some(asked), answer, incomplete, self.known(), cx);
     }
 }
 
