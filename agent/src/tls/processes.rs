@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(file.key, FileKey { device: 0xfe << 32 | 1, inode: 1234 });
         assert_eq!(file.path, "/usr/lib/lib ssl.so.3");
         assert_eq!(file.ways[0], Path::new("/proc/7/map_files/7f0000001000-7f0000002000"));
-        assert_eq!(file.ways[1], Path::new("/proc/7/root/usr/lib/lib ssl.so.3"));
+        assert_eq!(file.ways[1], Path::new("/proc/7/root").join("usr/lib/lib ssl.so.3"));
         assert_eq!(of(&format!("{line} (deleted)")).unwrap().path, "/usr/lib/lib ssl.so.3");
         assert_eq!(of("7f-80 r--p 00001000 fe:01 1234 /usr/lib/x"), None);
         assert_eq!(of("7f-80 r-xp 00000000 00:00 0 [vdso]"), None);
