@@ -19,6 +19,7 @@ pub mod request;
 mod sql;
 mod stats;
 mod status;
+pub mod tls;
 mod validate;
 pub mod window;
 

@@ -287,8 +287,11 @@ pub struct StatusArgs {
     #[command(flatten)]
     pub window: WindowArgs,
     /// Print everything as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tls")]
     pub json: bool,
+    /// Show what is read of TLS and what is not, process by process
+    #[arg(long)]
+    pub tls: bool,
     #[command(flatten)]
     pub connection: Connection,
 }

@@ -240,7 +240,8 @@ pub(super) async fn call(kind: Kind, arguments: JsonObject, query: &Query) -> Re
             Ok(output(query.sql(&request).await?, request.format.unwrap_or_default()))
         }
         Kind::Status => {
-            let status = query.status(&parse::<StatusRequest>(arguments)?).await?;
+            let mut status = query.status(&parse::<StatusRequest>(arguments)?).await?;
+            crate::query::tls::condense(&mut status);
             let text = serde_json::to_string_pretty(&status).unwrap_or_default();
             Ok(Output { text: visible_lines(&text), structured: status })
         }

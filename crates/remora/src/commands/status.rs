@@ -14,8 +14,11 @@ pub async fn run(args: StatusArgs) -> Result<()> {
     let parameters =
         [("since", args.window.since.clone()), ("until", args.window.until.clone().unwrap_or_default())];
     let status = client.get("/api/v1/status", &parameters).await?;
-    let text =
-        if args.json { format!("{}\n", serde_json::to_string_pretty(&status)?) } else { describe(&status) };
+    let text = match (args.json, args.tls) {
+        (true, _) => format!("{}\n", serde_json::to_string_pretty(&status)?),
+        (_, true) => tls(&status),
+        _ => describe(&status),
+    };
     output::text(&text)?;
     Ok(())
 }
@@ -70,6 +73,81 @@ fn describe(status: &Value) -> String {
     out
 }
 
+/// Every process with TLS code: by which library, how it was found, and whether its plaintext is read.
+fn tls(status: &Value) -> String {
+    let mut out = String::new();
+    for agent in items(status, "/agents") {
+        _ = writeln!(out, "Node {}", agent["node"].as_str().unwrap_or("?"));
+        let Some(own) = agent.pointer("/capture/tls") else {
+            _ = writeln!(out, "  the plaintext of TLS is not read (--no-tls, or this kernel has no way)");
+            continue;
+        };
+        _ = writeln!(
+            out,
+            "  {} files with TLS code, {} with probes, {} connections",
+            plain(&own["files"]),
+            plain(&own["files_probed"]),
+            plain(&own["connections"])
+        );
+        for p in items(own, "/processes") {
+            let library = p["library"].as_str().unwrap_or("unknown TLS code");
+            let version = p["version"].as_str().map(|v| format!(" {v}")).unwrap_or_default();
+            _ = write!(out, "  {} {}: {library}{version}", plain(&p["pid"]), plain(&p["process"]));
+            match p["reason"].as_str() {
+                Some(why) => _ = write!(out, ", not read: {}", remora_hub::query::render::visible(why)),
+                None if p["hooked"].as_bool() == Some(true) => {
+                    let found = p["found"].as_str().unwrap_or("?");
+                    _ = write!(out, ", read (found by {found}), {}", size(&p["plain_bytes"]));
+                    if p["opaque_bytes"].as_u64().is_some_and(|n| n > 0) {
+                        _ = write!(out, ", {} not copied", size(&p["opaque_bytes"]));
+                    }
+                    if let Some(last) = p["last_plaintext"].as_str() {
+                        _ = write!(out, ", last {last}");
+                    }
+                }
+                None => _ = write!(out, ", not read yet"),
+            }
+            _ = writeln!(out, "\n      {}", plain(&p["path"]));
+        }
+        for limit in items(own, "/limits") {
+            _ = writeln!(out, "  note: {}", plain(limit));
+        }
+    }
+    out
+}
+
+fn size(value: &Value) -> String {
+    bytes(value.as_i64().unwrap_or(0))
+}
+
+/// The same in a few lines.
+fn describe_tls(out: &mut String, own: &Value) {
+    let Some(Value::Array(processes)) = own.pointer("/tls/processes") else { return };
+    let (groups, left_out) = remora_hub::query::tls::grouped(processes);
+    for group in &groups {
+        let library = group["library"].as_str().unwrap_or("unknown TLS code");
+        let count = group["processes"].as_u64().unwrap_or(0);
+        let times = if count > 1 { format!(" x {count}") } else { String::new() };
+        _ = match group["why_not"].as_str() {
+            Some(why) => writeln!(
+                out,
+                "  TLS of {}{times} ({library}) is not read: {}",
+                plain(&group["process"]),
+                remora_hub::query::render::visible(why)
+            ),
+            None => writeln!(
+                out,
+                "  TLS of {}{times} ({library}): {} in plaintext",
+                plain(&group["process"]),
+                size(&group["plain_bytes"])
+            ),
+        };
+    }
+    if left_out > 0 {
+        _ = writeln!(out, "  and {left_out} more; see --tls");
+    }
+}
+
 fn describe_agent(out: &mut String, agent: &Value) {
     let connected = agent["connected"].as_bool() == Some(true);
     let state = if connected {
@@ -111,6 +189,7 @@ fn describe_agent(out: &mut String, agent: &Value) {
             bytes(counter["bytes"].as_i64().unwrap_or(0))
         );
     }
+    describe_tls(out, own);
     let waiting = own.pointer("/spool/memory_batches").and_then(Value::as_i64).unwrap_or(0)
         + own.pointer("/spool/disk_batches").and_then(Value::as_i64).unwrap_or(0);
     _ = writeln!(out, "  waiting for the hub: {waiting} batches");
@@ -161,6 +240,9 @@ mod tests {
             "version": "0.1.0", "up_seconds": 130, "summary": "1 agent capturing; all well",
             "agents": [{"node": "n1", "connected": true, "capture": {"capture": {"tier": "tc",
                 "rejected": [{"tier": "cgroup_skb", "reason": "no cgroup v2"}], "rings": 2},
+                "tls": {"files": 2, "processes": [{"pid": 7, "process": "curl", "path": "/lib/libssl.so.3", "library": "OpenSSL",
+                    "hooked": true, "found": "symbols", "plain_bytes": 2048}, {"pid": 8, "process": "java", "path": "/jvm",
+                    "hooked": false, "reason": "JSSE has no native code"}]},
                 "counters": [{"stage": "ring", "reason": "ring_full", "count": 7, "bytes": 4096}],
                 "spool": {"memory_batches": 3}}}],
             "coverage": {"nodes": [{"node": "n1", "packets": 5, "bytes": 2048}], "lost": []},
@@ -178,9 +260,14 @@ mod tests {
             "hub: 3 batches",
             "2.0 KiB",
             "store: healthy",
+            "TLS of curl (OpenSSL): 2.0 KiB in plaintext",
+            "TLS of java (unknown TLS code) is not read: JSSE has no native code",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
-        _ = describe(&Value::Null);
+        let text = tls(&status);
+        assert!(text.contains("7 curl: OpenSSL, read (found by symbols), 2.0 KiB"), "{text}");
+        assert!(text.contains("8 java: unknown TLS code, not read: JSSE"), "{text}");
+        _ = (describe(&Value::Null), tls(&Value::Null));
     }
 }
