@@ -236,7 +236,7 @@ mod tests {
         assert!(problem("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'").contains("SELECT"));
         assert!(problem("SELECT 1; SELECT 2").contains("several"));
         assert!(problem("").contains("empty"));
-        assert!(problem("SELECT FROM WHERE").contains("Expected"));
+        assert!(problem("SELECT path FROM http GROUP").contains("Expected"));
         assert!(problem("SET x = 1").contains("only SELECT"));
         assert!(problem("EXPLAIN SELECT 1").contains("only SELECT"));
     }
