@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use remora_tlsfind::go::Abi;
@@ -37,10 +38,26 @@ struct Hooks {
     ends: Vec<Probe>,
 }
 
+/// A file that cannot be read any more once nobody waits for what is in it: large programs take seconds.
+struct Halting<'a> {
+    file: File,
+    halt: &'a AtomicBool,
+}
+
+impl tlsfind::ReadAt for Halting<'_> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        if self.halt.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("Remora is stopping"));
+        }
+        tlsfind::ReadAt::read_at(&self.file, buf, offset)
+    }
+}
+
 impl Library {
-    /// Looks into the first of `ways` that leads to the file. `None`: none does.
-    pub(super) fn inspect(path: &str, ways: &[PathBuf]) -> Option<Self> {
-        let file = ways.iter().find_map(|way| File::open(way).ok())?;
+    /// Looks into the first of `ways` that leads to the file. `None`: none does. It ends soon once `halt`
+    /// is set, and then finds less.
+    pub(super) fn inspect(path: &str, ways: &[PathBuf], halt: &AtomicBool) -> Option<Self> {
+        let file = Halting { file: ways.iter().find_map(|way| File::open(way).ok())?, halt };
         let limits = tlsfind::Limits::default();
         let report = tlsfind::inspect(&file, &limits);
         let is_linker = Path::new(path).file_name().and_then(|name| name.to_str()).is_some_and(|name| {

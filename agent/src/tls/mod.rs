@@ -17,8 +17,9 @@ mod processes;
 mod status;
 mod watch;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -53,6 +54,7 @@ pub(crate) struct Tls {
     news: SyncSender<News>,
     stopper: Stopper,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    halt: Arc<AtomicBool>,
 }
 
 impl Tls {
@@ -69,7 +71,8 @@ impl Tls {
         let (news, told) = mpsc::sync_channel(NEWS);
         let seen = Seen::default();
         let connections = Connections::new(options, outlet, seen.clone());
-        let watcher = Watcher::new(probes, options.clone(), seen);
+        let halt = Arc::new(AtomicBool::new(false));
+        let watcher = Watcher::new(probes, options.clone(), seen, Arc::clone(&halt));
         let report = watcher.report();
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
@@ -80,7 +83,7 @@ impl Tls {
             spawn("remora-tls", Box::new(move || read(reader, connections, &tell)))?,
             spawn("remora-tls-watch", Box::new(move || watcher.run(&told)))?,
         ];
-        Ok(Self { control, limits, refused, report, news, stopper, threads: Mutex::new(threads) })
+        Ok(Self { control, limits, refused, report, news, stopper, threads: Mutex::new(threads), halt })
     }
 
     /// Detaches all probes, and passes on what the ring still holds.
@@ -88,7 +91,8 @@ impl Tls {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let mut threads = threads.into_iter();
         let (reader, watcher) = (threads.next(), threads.next());
-        // The watcher first: then nothing more comes.
+        // The watcher first: then nothing more comes. It may be looking into a large file.
+        self.halt.store(true, Ordering::Relaxed);
         _ = self.news.send(News::Stop);
         join(watcher);
         if let Err(error) = self.stopper.stop() {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -116,10 +117,12 @@ pub(super) struct Watcher {
     looks: VecDeque<(Instant, u32, usize)>,
     failures: u64,
     own: u32,
+    /// Set when it is to stop.
+    halt: Arc<AtomicBool>,
 }
 
 impl Watcher {
-    pub(super) fn new(probes: TlsProbes, options: TlsOptions, seen: Seen) -> Self {
+    pub(super) fn new(probes: TlsProbes, options: TlsOptions, seen: Seen, halt: Arc<AtomicBool>) -> Self {
         Self {
             control: probes.control(),
             probes,
@@ -133,6 +136,7 @@ impl Watcher {
             looks: VecDeque::new(),
             failures: 0,
             own: std::process::id(),
+            halt,
         }
     }
 
@@ -324,11 +328,11 @@ impl Watcher {
         let Some(entry) = self.files.get_mut(&file.key) else { return };
         // Another process that has it may still be there where the first is gone.
         let others = entry.users.iter().filter_map(|pid| processes::mapped(*pid).ok()).take(8);
-        let found = Library::inspect(&file.path, &file.ways)
+        let found = Library::inspect(&file.path, &file.ways, &self.halt)
             .map(|library| (library, file.ways.to_vec()))
             .or_else(|| {
                 let again = others.flatten().find(|m| m.key == file.key)?;
-                Some((Library::inspect(&again.path, &again.ways)?, again.ways.to_vec()))
+                Some((Library::inspect(&again.path, &again.ways, &self.halt)?, again.ways.to_vec()))
             });
         let Some((mut library, ways)) = found else {
             // Whoever maps it next has it looked into again.
