@@ -75,7 +75,9 @@ fn programs_agree(
         ensure!(row["failed"] == false && row["incomplete"].is_null(), "{row}");
     }
     ensure!(text(&rows[0], "memcached_command") == "set", "{}", rows[0]);
-    ensure!(text(&rows[0], "memcached_request_body") == "hello from a file", "{}", rows[0]);
+    // In the text protocol the first value of a connection may be a name and a password.
+    let stored = if protocol == "text" { "" } else { "hello from a file" };
+    ensure!(text(&rows[0], "memcached_request_body") == stored, "{}", rows[0]);
     ensure!(text(&rows[1], "memcached_command").starts_with("get"), "{}", rows[1]);
     ensure!(rows[1]["memcached_hits"] == 1 && rows[1]["memcached_misses"] == 0, "{}", rows[1]);
     let value = json!({ key.as_str(): "hello from a file" }).to_string();
