@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use remora_dissect::Limits;
 use remora_model::{CaptureSource, Timestamp};
+use remora_ring::{Export, ExportOptions, KeyLogError, Ring, Secret};
 use remora_wire::{Client, ClientConfig, SecurityError, Spool, SpoolConfig, Transport};
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use crate::ids::{CallIds, RunId};
 use crate::kernel::{self, Capture, Control, KernelError, RingReader, Stopper, Tier};
 use crate::monitor::{Monitor, Watched};
 use crate::owners::{Cgroups, FlowOwners, Processes, cgroup_root};
+use crate::packets::Packets;
 use crate::shard::{Exchange, Shard, ShardParts, SharedReport};
 use crate::ship::{ShipQueue, Shipper};
 use crate::status::About;
@@ -38,6 +40,9 @@ pub enum AgentError {
     Thread(std::io::Error),
 }
 
+/// Longest wait in the end for packets that are not on disk yet.
+const PACKETS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A running agent. Dropping it without [`shutdown`](Self::shutdown) ends the capture and loses
 /// what has not been sent.
 pub struct Agent {
@@ -47,6 +52,7 @@ pub struct Agent {
     stoppers: Vec<Stopper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     queue: Mutex<Option<ShipQueue>>,
+    secrets: bool,
 }
 
 impl std::fmt::Debug for Agent {
@@ -80,6 +86,7 @@ impl Agent {
         let control = capture.control();
         let readers = capture.take_readers();
         let run = RunId::random();
+        let packets = Packets::open(&config.raw, config.data_dir.as_deref());
 
         let agent_id = crate::identity::agent_id(config.data_dir.as_deref());
         let spool = Spool::open(&SpoolConfig {
@@ -123,6 +130,7 @@ impl Agent {
                 queue: queue.clone(),
                 exchange,
                 plaintext: Some(plaintext),
+                tap: packets.tap(&config.node),
                 table: control.flow_table(),
                 shunt: shunt(config, &control),
             });
@@ -140,6 +148,7 @@ impl Agent {
         };
         let watched = Arc::new(Watched {
             tls,
+            packets,
             about: about(config, agent_id, run),
             control,
             shards: reports,
@@ -157,6 +166,7 @@ impl Agent {
             stoppers,
             threads: Mutex::new(threads),
             queue: Mutex::new(Some(queue)),
+            secrets: config.raw.secrets,
         })
     }
 
@@ -193,11 +203,39 @@ impl Agent {
         self.monitor.finish();
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.watched.shipper.join();
+        if let Some(ring) = self.watched.packets.ring() {
+            ring.sync(PACKETS_PATIENCE);
+        }
     }
 
     /// The processes with TLS code, and what is read of their plaintext.
     pub fn tls(&self) -> Vec<TlsStatus> {
         self.watched.tls.as_ref().map(Tls::statuses).unwrap_or_default()
+    }
+
+    /// The packets of a time and of some flows as a pcapng section, secrets included, out of what the
+    /// packet ring holds; `None` without one. What was captured within the last tenth of a second may
+    /// not be in it yet. The work is done, on the disk, as the export is read: not for async code.
+    pub fn export(&self, mut options: ExportOptions) -> Option<Export> {
+        options.secrets &= self.secrets;
+        self.watched.packets.ring().map(|ring| ring.export(options))
+    }
+
+    /// The packet ring. It ends when the agent and all copies of this have ended.
+    pub fn packet_ring(&self) -> Option<Ring> {
+        self.watched.packets.ring().cloned()
+    }
+
+    /// Takes a line of a TLS key log, to be kept beside the packets that it decrypts. Without a packet
+    /// ring, and when secrets are not wanted, it is dropped.
+    ///
+    /// # Errors
+    /// When it is no such line.
+    pub fn secret(&self, line: &str) -> Result<(), KeyLogError> {
+        match self.watched.packets.ring() {
+            Some(ring) if self.secrets => ring.secret(line),
+            _ => Secret::parse(line).map(drop),
+        }
     }
 
     /// Ends the shards: what their rings hold is taken, then the kernel's side is detached.

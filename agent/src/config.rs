@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use remora_dissect::Limits;
+use remora_ring::RingConfig;
 use remora_wire::SpoolConfig;
 
 use crate::kernel;
@@ -19,11 +20,13 @@ pub struct AgentConfig {
     pub kernel: KernelOptions,
     /// Whether and how the plaintext of TLS is read.
     pub tls: TlsOptions,
+    /// Keeping packets as they were captured.
+    pub raw: RawOptions,
     /// Amounts of memory and disk.
     pub budgets: Budgets,
     /// How soon rows are shipped.
     pub flush: FlushOptions,
-    /// Directory for what must survive a restart (identity, spool); `None` keeps nothing.
+    /// Directory for what must survive a restart (identity, spool, packets); `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
 }
 
@@ -34,6 +37,7 @@ impl Default for AgentConfig {
             capture: CaptureOptions::default(),
             kernel: KernelOptions::default(),
             tls: TlsOptions::default(),
+            raw: RawOptions::default(),
             budgets: Budgets::default(),
             flush: FlushOptions::default(),
             data_dir: None,
@@ -159,6 +163,42 @@ impl TlsOptions {
             connections: self.connections,
             call_budget: self.call_budget.unwrap_or(usual).min(MOST),
         })
+    }
+}
+
+/// The packet ring: packets as they were captured, on disk for a while, for exports. It has what the
+/// kernel gave: not what its policy left out, bodies that were skipped and TCP segments that carry
+/// nothing but an acknowledgement. [`CaptureOptions::processes`] is decided later and does not hold here.
+#[derive(Clone, Debug)]
+pub struct RawOptions {
+    /// Bytes on disk; 0 turns it off.
+    pub budget: u64,
+    /// Its directory; `None`: `packets` in the data directory, without which there is no ring.
+    pub dir: Option<PathBuf>,
+    /// Packets older than this are deleted; `None`: the budget alone decides.
+    pub max_age: Option<Duration>,
+    /// Bytes of each packet that are kept.
+    pub snaplen: u32,
+    /// Bytes of one flow in one segment of the ring (32 MiB, ten minutes).
+    pub flow_bytes: u64,
+    /// Memory for packets on their way to the disk.
+    pub queue_bytes: usize,
+    /// Secrets of TLS are kept beside the packets that they decrypt.
+    pub secrets: bool,
+}
+
+impl Default for RawOptions {
+    fn default() -> Self {
+        let ring = RingConfig::new(PathBuf::new());
+        Self {
+            budget: ring.budget,
+            dir: None,
+            max_age: ring.max_age,
+            snaplen: ring.snaplen,
+            flow_bytes: ring.flow_bytes,
+            queue_bytes: ring.queue_bytes,
+            secrets: true,
+        }
     }
 }
 

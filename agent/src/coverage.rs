@@ -2,9 +2,11 @@
 
 use remora_dissect::Problem;
 use remora_model::{BatchSet, CoverageRow, Timestamp};
+use remora_ring::RingStats;
 use remora_wire::SpoolStats;
 
 use crate::kernel::{Counters, Reason, TlsCounters, TlsReason};
+use crate::packets;
 use crate::shard::ShardReport;
 use crate::ship::ShipStats;
 
@@ -21,6 +23,8 @@ pub struct Totals {
     pub spool: SpoolStats,
     /// The kernel's of plaintext.
     pub tls: TlsCounters,
+    /// The packet ring's.
+    pub packets: RingStats,
     /// Plaintext that shards had no room for: pieces and bytes.
     pub tls_refused: (u64, u64),
 }
@@ -55,6 +59,9 @@ impl Totals {
         out.push(("ship", "body_too_large", self.ship.stripped_rows, 0));
         out.push(("ship", "spool_full", self.spool.dropped_rows.total(), 0));
         out.push(("ship", "disk_errors", self.spool.disk_errors, 0));
+        out.extend(
+            packets::counters(&self.packets).map(|(reason, count, bytes)| ("raw", reason, count, bytes)),
+        );
         out
     }
 

@@ -4,7 +4,8 @@
 //! ```text
 //! ring 0 -> shard 0: owners, engine, rows --\
 //! ring 1 -> shard 1: owners, engine, rows ---> queue -> encoder -> spool -> client -> hub
-//!                     coverage, once a second --/
+//!       \             coverage, once a second --/
+//!        packets as they were captured -> packet ring on disk -> exports
 //! ```
 //!
 //! Nothing on this path waits for what is behind it: a shard that the queue has no room for drops
@@ -16,6 +17,7 @@ pub mod coverage;
 pub mod ids;
 pub mod kernel;
 pub mod owners;
+pub mod packets;
 pub mod shard;
 pub mod ship;
 pub mod tls;
@@ -26,5 +28,6 @@ mod monitor;
 mod status;
 
 pub use agent::{Agent, AgentError, AgentSummary};
-pub use config::{AgentConfig, Budgets, CaptureOptions, FlushOptions, KernelOptions, TlsOptions};
+pub use config::{AgentConfig, Budgets, CaptureOptions, FlushOptions, KernelOptions, RawOptions, TlsOptions};
+pub use remora_ring as ring;
 pub use remora_wire::Transport;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::coverage::{self, Totals};
 use crate::kernel::Control;
+use crate::packets::Packets;
 use crate::shard::SharedReport;
 use crate::ship::{ShipQueue, Shipper};
 use crate::status::{About, status};
@@ -33,6 +34,7 @@ pub(crate) struct Watched {
     pub(crate) spool: Spool,
     pub(crate) client: Arc<Client>,
     pub(crate) tls: Option<Tls>,
+    pub(crate) packets: Packets,
     pub(crate) wants_reseed: Arc<AtomicBool>,
 }
 
@@ -49,6 +51,7 @@ impl Watched {
             ship: self.shipper.stats(),
             spool: self.spool.stats(),
             tls: self.tls.as_ref().map(Tls::counters).unwrap_or_default(),
+            packets: self.packets.stats(),
             tls_refused: self.tls.as_ref().map(Tls::refused).unwrap_or_default(),
         }
     }
@@ -56,10 +59,13 @@ impl Watched {
     /// The agent's account of itself.
     pub(crate) fn status(&self) -> Value {
         let shards: Vec<_> = self.shards.iter().map(SharedReport::read).collect();
-        let mut status =
-            status(&self.about, self.control.report(), &self.totals(), &shards, &self.client.stats());
-        if let (Some(tls), Some(object)) = (&self.tls, status.as_object_mut()) {
-            object.insert("tls".to_owned(), tls.json());
+        let totals = self.totals();
+        let mut status = status(&self.about, self.control.report(), &totals, &shards, &self.client.stats());
+        if let Some(object) = status.as_object_mut() {
+            object.insert("packets".to_owned(), self.packets.json(&totals.packets));
+            if let Some(tls) = &self.tls {
+                object.insert("tls".to_owned(), tls.json());
+            }
         }
         status
     }

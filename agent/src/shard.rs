@@ -20,6 +20,7 @@ use crate::kernel::{
     Control, Direction, FlowTable, KernelError, PacketRecord, RingReader, ShuntUntil, Wake, packet_flags,
 };
 use crate::owners::{FlowOwners, Processes};
+use crate::packets::Tap;
 use crate::ship::ShipQueue;
 use crate::tls::Inbox;
 use crate::tls::inbox::Parcel;
@@ -93,6 +94,8 @@ pub struct ShardParts {
     pub plaintext: Option<Inbox>,
     /// What the kernel has counted of each flow, where it does.
     pub table: Option<FlowTable>,
+    /// Where packets are kept as they are.
+    pub tap: Option<Tap>,
     /// To leave out bodies in the kernel, from this size on.
     pub shunt: Option<(Control, u64)>,
 }
@@ -105,6 +108,7 @@ pub struct Shard {
     queue: ShipQueue,
     shunt: Option<Control>,
     plaintext: Option<Inbox>,
+    tap: Option<Tap>,
     report: SharedReport,
     flushed: Instant,
     ticked: Instant,
@@ -137,6 +141,7 @@ impl Shard {
             queue: parts.queue,
             shunt,
             plaintext: parts.plaintext,
+            tap: parts.tap,
             report: SharedReport::default(),
             flushed: now,
             ticked: now,
@@ -175,6 +180,9 @@ impl Shard {
 
     /// Takes a packet.
     pub fn packet(&mut self, packet: &PacketRecord<'_>) {
+        if let Some(tap) = &mut self.tap {
+            tap.packet(packet);
+        }
         self.engine.set_scope(packet.netns);
         self.engine.set_tag(packet.flow_id);
         if packet.flags & packet_flags::FRAGMENT != 0 && self.rows.exchange.is_needed() {
@@ -216,6 +224,9 @@ impl Shard {
     pub fn turn(&mut self, idle: bool) {
         let now = Instant::now();
         self.rows.now = now;
+        if let Some(tap) = &mut self.tap {
+            tap.turn(now);
+        }
         while let Some((ts, datagram)) = self.rows.exchange.take() {
             self.engine.datagram(ts, &datagram, &mut BatchSink::new(&mut self.rows));
         }
@@ -282,6 +293,8 @@ impl Shard {
 
     /// Ends all flows and hands everything over.
     pub fn finish(&mut self) {
+        // Hands over what it has.
+        self.tap = None;
         self.take_plaintext(usize::MAX);
         self.engine.finish(&mut BatchSink::new(&mut self.rows));
         self.hand_over();
