@@ -14,3 +14,4 @@ mod memory;
 mod older;
 mod programs;
 mod repeat;
+mod secrets;
