@@ -18,7 +18,7 @@ use crate::ids::{CallIds, RunId};
 use crate::kernel::{self, Capture, Control, KernelError, RingReader, Stopper, Tier};
 use crate::monitor::{Monitor, Watched};
 use crate::owners::{Cgroups, FlowOwners, Processes, cgroup_root};
-use crate::packets::Packets;
+use crate::packets::{KeptSecrets, Packets};
 use crate::shard::{Exchange, Shard, ShardParts, SharedReport};
 use crate::ship::{ShipQueue, Shipper};
 use crate::status::About;
@@ -61,7 +61,6 @@ pub struct Agent {
     stoppers: Vec<Stopper>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     queue: Mutex<Option<ShipQueue>>,
-    secrets: bool,
 }
 
 impl std::fmt::Debug for Agent {
@@ -90,12 +89,13 @@ impl Agent {
     pub fn start(config: &AgentConfig, transport: Transport) -> Result<Self, AgentError> {
         transport.check()?;
         let policy = config.capture.policy()?;
-        let mut capture = Capture::start(kernel_config(config, policy))?;
+        let packets = Packets::open(&config.raw, config.data_dir.as_deref());
+        let secrets = packets.secrets();
+        let mut capture = Capture::start(kernel_config(config, policy, secrets.is_some()))?;
         let began = Instant::now();
         let control = capture.control();
         let readers = capture.take_readers();
         let run = RunId::random();
-        let packets = Packets::open(&config.raw, config.data_dir.as_deref());
 
         let agent_id = crate::identity::agent_id(config.data_dir.as_deref());
         let spool = Spool::open(&SpoolConfig {
@@ -152,7 +152,7 @@ impl Agent {
             threads.push(thread);
         }
         let tls = match capture.take_tls() {
-            Some(probes) => Some(Tls::start(probes, &config.tls, outlet, refused, sinks(config)?)?),
+            Some(probes) => Some(Tls::start(probes, &config.tls, outlet, refused, sinks(config, secrets)?)?),
             None => None,
         };
         let watched = Arc::new(Watched {
@@ -175,7 +175,6 @@ impl Agent {
             stoppers,
             threads: Mutex::new(threads),
             queue: Mutex::new(Some(queue)),
-            secrets: config.raw.secrets,
         })
     }
 
@@ -226,7 +225,7 @@ impl Agent {
     /// packet ring holds; `None` without one. What was captured within the last tenth of a second may
     /// not be in it yet. The work is done, on the disk, as the export is read: not for async code.
     pub fn export(&self, mut options: ExportOptions) -> Option<Export> {
-        options.secrets &= self.secrets;
+        options.secrets &= self.watched.packets.secrets().is_some();
         self.watched.packets.ring().map(|ring| ring.export(options))
     }
 
@@ -241,9 +240,9 @@ impl Agent {
     /// # Errors
     /// When it is no such line.
     pub fn secret(&self, line: &str) -> Result<(), KeyLogError> {
-        match self.watched.packets.ring() {
-            Some(ring) if self.secrets => ring.secret(line),
-            _ => Secret::parse(line).map(drop),
+        match self.watched.packets.secrets() {
+            Some(kept) => kept.ring().secret(line),
+            None => Secret::parse(line).map(drop),
         }
     }
 
@@ -274,7 +273,7 @@ impl Drop for Agent {
     }
 }
 
-fn kernel_config(config: &AgentConfig, policy: kernel::Policy) -> kernel::Config {
+fn kernel_config(config: &AgentConfig, policy: kernel::Policy, secrets: bool) -> kernel::Config {
     kernel::Config {
         tier: config.kernel.tier,
         rings: config.kernel.shards,
@@ -285,17 +284,23 @@ fn kernel_config(config: &AgentConfig, policy: kernel::Policy) -> kernel::Config
         policy,
         own_process: (!config.capture.include_own).then(std::process::id),
         interfaces: config.kernel.interfaces.clone(),
-        tls: config.tls.kernel(config.capture.reading.payload),
+        tls: config.tls.kernel(config.capture.reading.payload, secrets),
         debug_log: config.kernel.debug_log,
     }
 }
 
 /// Those who keep secrets of TLS.
-fn sinks(config: &AgentConfig) -> Result<Vec<Box<dyn SecretSink>>, AgentError> {
-    let Some(path) = &config.tls.key_log else { return Ok(Vec::new()) };
-    let file = KeyLogFile::open(path, config.tls.key_log_bytes)
-        .map_err(|source| AgentError::KeyLog { path: path.clone(), source })?;
-    Ok(vec![Box::new(file)])
+fn sinks(config: &AgentConfig, kept: Option<KeptSecrets>) -> Result<Vec<Box<dyn SecretSink>>, AgentError> {
+    let mut sinks: Vec<Box<dyn SecretSink>> = Vec::new();
+    if let Some(path) = &config.tls.key_log {
+        let file = KeyLogFile::open(path, config.tls.key_log_bytes)
+            .map_err(|source| AgentError::KeyLog { path: path.clone(), source })?;
+        sinks.push(Box::new(file));
+    }
+    if let Some(kept) = kept {
+        sinks.push(Box::new(kept));
+    }
+    Ok(sinks)
 }
 
 /// One shard's share. Flows spread by hash, so each shard gets some room above its part.

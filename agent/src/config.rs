@@ -160,15 +160,16 @@ impl Default for TlsOptions {
 }
 
 impl TlsOptions {
-    /// The kernel's part of it, where `payload` bytes of each message are kept.
-    pub(crate) fn kernel(&self, payload: usize) -> Option<kernel::TlsConfig> {
+    /// The kernel's part of it, where `payload` bytes of each message are kept, and secrets if somebody
+    /// besides the key log keeps them.
+    pub(crate) fn kernel(&self, payload: usize, secrets: bool) -> Option<kernel::TlsConfig> {
         const MOST: u32 = kernel::TlsConfig::MAX_CALL_BUDGET;
         let usual = u32::try_from(payload.saturating_mul(4)).unwrap_or(MOST).max(256 << 10);
         self.enabled.then(|| kernel::TlsConfig {
             ring_bytes: self.ring_bytes,
             connections: self.connections,
             call_budget: self.call_budget.unwrap_or(usual).min(MOST),
-            secrets: self.key_log.is_some(),
+            secrets: secrets || self.key_log.is_some(),
         })
     }
 }

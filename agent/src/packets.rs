@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::config::RawOptions;
 use crate::kernel::{Direction, PacketRecord};
+use crate::tls::SecretSink;
 
 /// Network namespaces whose loopback a shard tells apart.
 const SCOPES: usize = 256;
@@ -18,14 +19,32 @@ const SCOPES: usize = 256;
 #[derive(Clone, Debug)]
 pub(crate) struct Packets {
     ring: Option<Ring>,
+    secrets: bool,
     off: &'static str,
     error: Option<String>,
+}
+
+/// Keeps secrets of TLS beside the packets.
+#[derive(Debug)]
+pub(crate) struct KeptSecrets(Ring);
+
+impl KeptSecrets {
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.0
+    }
+}
+
+impl SecretSink for KeptSecrets {
+    fn keep(&mut self, _: Timestamp, line: &str) -> bool {
+        // What there is no room for is counted by the ring.
+        self.0.secret(line).is_ok()
+    }
 }
 
 impl Packets {
     /// Opens the ring. The agent does without one that cannot be opened.
     pub(crate) fn open(options: &RawOptions, data_dir: Option<&Path>) -> Self {
-        let off = |off| Self { ring: None, off, error: None };
+        let off = |off| Self { ring: None, secrets: false, off, error: None };
         if options.budget == 0 {
             return off("turned off");
         }
@@ -40,16 +59,21 @@ impl Packets {
             ..RingConfig::new(dir)
         };
         match Ring::open(&config) {
-            Ok(ring) => Self { ring: Some(ring), off: "", error: None },
+            Ok(ring) => Self { ring: Some(ring), secrets: options.secrets, off: "", error: None },
             Err(error) => {
                 tracing::warn!(%error, "no packets are kept");
-                Self { ring: None, off: "it cannot be opened", error: Some(error.to_string()) }
+                Self { error: Some(error.to_string()), ..off("it cannot be opened") }
             }
         }
     }
 
     pub(crate) fn ring(&self) -> Option<&Ring> {
         self.ring.as_ref()
+    }
+
+    /// Where secrets go, if they are wanted.
+    pub(crate) fn secrets(&self) -> Option<KeptSecrets> {
+        self.ring.clone().filter(|_| self.secrets).map(KeptSecrets)
     }
 
     /// A shard's way into the ring.

@@ -8,5 +8,6 @@
 mod bulk;
 mod hub;
 mod namespaces;
+mod packets;
 mod restart;
 mod traffic;

@@ -11,7 +11,7 @@ pub struct CoverageRow<'a> {
     /// Length of the interval in milliseconds.
     pub interval_ms: i64,
     /// Where in the pipeline: `captured`, `kernel`, `ring`, `packet`, `reassembly`, `flow`,
-    /// `dissect`, `ship`, `store`.
+    /// `dissect`, `ship`, `raw` (the packet ring), `store`.
     pub stage: &'a str,
     /// What happened there, for example `packets`, `ring_full`, `map_full`, `budget`, `gap`.
     pub reason: &'a str,

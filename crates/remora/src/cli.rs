@@ -139,6 +139,12 @@ pub struct CaptureArgs {
     /// Disk for what the hub has not acknowledged yet; units K, M, G
     #[arg(long, env = "REMORA_SPOOL", value_name = "SIZE", default_value = "1G", value_parser = size)]
     pub spool: u64,
+    /// Disk for packets as they were captured; the oldest are deleted first; 0 keeps none; units K, M, G
+    #[arg(long, env = "REMORA_RAW_BUDGET", value_name = "SIZE", default_value = "1G", value_parser = size)]
+    pub raw_budget: u64,
+    /// Do not keep the secrets of TLS beside the packets that they decrypt
+    #[arg(long, env = "REMORA_NO_RAW_SECRETS")]
+    pub no_raw_secrets: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -17,9 +17,18 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("remora-wire", &["remora-model"]),
     ("remora-store", &["remora-model", "remora-kfl"]),
     ("remora-tlsfind", &[]),
+    ("remora-ring", &[]),
     (
         "remora-agent",
-        &["remora-abi", "remora-model", "remora-dissect", "remora-kfl", "remora-wire", "remora-tlsfind"],
+        &[
+            "remora-abi",
+            "remora-model",
+            "remora-dissect",
+            "remora-kfl",
+            "remora-wire",
+            "remora-tlsfind",
+            "remora-ring",
+        ],
     ),
     ("remora-hub", &["remora-model", "remora-dissect", "remora-kfl", "remora-wire", "remora-store"]),
     (

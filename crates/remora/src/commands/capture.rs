@@ -31,6 +31,8 @@ pub fn agent_config(args: &CaptureArgs, dir: &Path, own_ports: &[u16]) -> Result
     config.tls.key_log.clone_from(&args.tls_keylog);
     config.budgets.reassembly_bytes = usize::try_from(args.memory).unwrap_or(usize::MAX);
     config.budgets.spool_disk_bytes = args.spool;
+    config.raw.budget = args.raw_budget;
+    config.raw.secrets = !args.no_raw_secrets;
     config.kernel.tier = match args.tier {
         TierArg::Auto => None,
         TierArg::Cgroup => Some(Tier::Cgroup),

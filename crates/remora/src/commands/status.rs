@@ -190,14 +190,42 @@ fn describe_agent(out: &mut String, agent: &Value) {
         );
     }
     describe_tls(out, own);
+    describe_packets(out, own);
     let waiting = own.pointer("/spool/memory_batches").and_then(Value::as_i64).unwrap_or(0)
         + own.pointer("/spool/disk_batches").and_then(Value::as_i64).unwrap_or(0);
     _ = writeln!(out, "  waiting for the hub: {waiting} batches");
-    for (what, pointer) in [("spool", "/spool/last_disk_error"), ("hub", "/hub/last_error")] {
+    for (what, pointer) in [
+        ("spool", "/spool/last_disk_error"),
+        ("packet ring", "/packets/last_error"),
+        ("hub", "/hub/last_error"),
+    ] {
         if let Some(error) = own.pointer(pointer).and_then(Value::as_str) {
             _ = writeln!(out, "  last error of the {what}: {}", remora_hub::query::render::visible(error));
         }
     }
+}
+
+fn describe_packets(out: &mut String, own: &Value) {
+    let Some(packets) = own.get("packets") else { return };
+    if packets["on"].as_bool() != Some(true) {
+        _ = writeln!(out, "  packets are not kept: {}", plain(&packets["reason"]));
+        return;
+    }
+    _ = write!(
+        out,
+        "  packets kept: {} in {} of {}",
+        packets["packets"],
+        size(&packets["disk_bytes"]),
+        size(&packets["budget"])
+    );
+    if packets["from"].is_string() {
+        _ = write!(out, ", {} to {}", plain(&packets["from"]), plain(&packets["to"]));
+    }
+    _ = writeln!(
+        out,
+        "{}",
+        if packets["stopped"].as_bool() == Some(true) { "; the disk takes no more" } else { "" }
+    );
 }
 
 fn plain(value: &Value) -> String {
@@ -244,6 +272,8 @@ mod tests {
                     "hooked": true, "found": "symbols", "plain_bytes": 2048}, {"pid": 8, "process": "java", "path": "/jvm",
                     "hooked": false, "reason": "JSSE has no native code"}]},
                 "counters": [{"stage": "ring", "reason": "ring_full", "count": 7, "bytes": 4096}],
+                "packets": {"on": true, "packets": 12, "disk_bytes": 4096, "budget": 8192, "from": "f", "to": "t",
+                    "stopped": true},
                 "spool": {"memory_batches": 3}}}],
             "coverage": {"nodes": [{"node": "n1", "packets": 5, "bytes": 2048}], "lost": []},
             "window": {"from": "a", "to": "b"},
@@ -258,6 +288,7 @@ mod tests {
             "cgroup_skb is not possible here: no cgroup v2",
             "ring/ring_full: 7 (4.0 KiB)",
             "hub: 3 batches",
+            "packets kept: 12 in 4.0 KiB of 8.0 KiB, f to t; the disk takes no more",
             "2.0 KiB",
             "store: healthy",
             "TLS of curl (OpenSSL): 2.0 KiB in plaintext",

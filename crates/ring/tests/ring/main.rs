@@ -7,4 +7,5 @@ mod disk_full;
 mod kill;
 mod packets;
 mod property;
+mod seeds;
 mod wireshark;
