@@ -216,6 +216,11 @@ impl Agent {
         }
     }
 
+    /// Name of the node in every row.
+    pub fn node(&self) -> &str {
+        &self.watched.about.node
+    }
+
     /// The processes with TLS code, and what is read of their plaintext.
     pub fn tls(&self) -> Vec<TlsStatus> {
         self.watched.tls.as_ref().map(Tls::statuses).unwrap_or_default()

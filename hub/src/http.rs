@@ -6,6 +6,7 @@ mod follow;
 mod guard;
 mod metrics;
 mod openapi;
+mod pcap;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,18 +30,21 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) struct App {
     pub(crate) query: Arc<Query>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) exports: pcap::Exports,
 }
 
 /// The router of a hub.
 pub fn router(query: Arc<Query>, guard: Guard, shutdown: CancellationToken) -> Router {
-    let app = App { query: Arc::clone(&query), shutdown: shutdown.clone() };
+    let app =
+        App { query: Arc::clone(&query), shutdown: shutdown.clone(), exports: pcap::Exports::default() };
     let plain = Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics::serve))
         .nest("/api/v1", api::router())
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT));
-    let streams = Router::new().route("/api/v1/follow", get(follow::serve));
+    let streams =
+        Router::new().route("/api/v1/follow", get(follow::serve)).route("/api/v1/pcap", get(pcap::serve));
     plain
         .merge(streams)
         .with_state(app)

@@ -6,6 +6,7 @@ pub mod http;
 pub mod identity;
 pub mod ingest;
 pub mod mcp;
+pub mod packets;
 pub mod query;
 
 use std::net::SocketAddr;
@@ -95,6 +96,11 @@ impl Hub {
     /// A way in for an agent in the same process.
     pub fn connector(&self) -> MemoryConnector {
         self.ingest.serve_in_process(self.shutdown.clone().cancelled_owned())
+    }
+
+    /// Takes the packet ring of an agent in the same process, for exports.
+    pub fn add_packets(&self, node: &str, ring: remora_ring::Ring) {
+        self.query.packets.add(node, ring);
     }
 
     /// The questions that it answers.

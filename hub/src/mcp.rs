@@ -5,6 +5,9 @@
 //! scripts) get one JSON reply for each request and need no session. What a client says in
 //! `Accept` decides.
 
+mod export;
+mod prompts;
+mod resources;
 mod schema;
 mod server;
 mod tools;

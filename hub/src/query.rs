@@ -10,9 +10,11 @@ mod compare;
 pub mod coverage;
 mod empty;
 pub mod error;
+mod export;
 mod fields;
 mod flows;
 mod map;
+mod opaque;
 pub mod redact;
 pub mod render;
 pub mod request;
@@ -34,11 +36,13 @@ use remora_store::{Condition, Cursor, Store, Tail};
 pub use answer::Answer;
 pub use coverage::Coverage;
 pub use error::QueryError;
+pub use export::Selection;
 pub use validate::FilterReport;
 pub use window::Window;
 
 use crate::identity::Identity;
 use crate::ingest::Agents;
+use crate::packets::Packets;
 
 /// Answers questions. Shared by every server of a hub.
 pub struct Query {
@@ -47,6 +51,7 @@ pub struct Query {
     pub(crate) identity: Arc<Identity>,
     pub(crate) started: Timestamp,
     pub(crate) reveal_secrets: bool,
+    pub(crate) packets: Packets,
     needs_agent: bool,
 }
 
@@ -54,7 +59,15 @@ impl Query {
     /// Answers from `store`, with what `agents` say of themselves. Credentials in headers are
     /// masked unless `reveal_secrets`.
     pub fn new(store: Store, agents: Arc<Agents>, identity: Arc<Identity>, reveal_secrets: bool) -> Self {
-        Self { store, agents, identity, started: now(), reveal_secrets, needs_agent: false }
+        Self {
+            store,
+            agents,
+            identity,
+            started: now(),
+            reveal_secrets,
+            packets: Packets::default(),
+            needs_agent: false,
+        }
     }
 
     /// Not ready before an agent has reported.

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::asking::{
-    CallArgs, CallsArgs, CompareArgs, FlowsArgs, MapArgs, SqlArgs, StatsArgs, WindowArgs,
+    CallArgs, CallsArgs, CompareArgs, ExportArgs, ExportTls, FlowsArgs, MapArgs, SqlArgs, StatsArgs,
+    WindowArgs,
 };
 pub use self::reading::ReadingArgs;
 
@@ -68,6 +69,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Run one read-only SELECT over calls, flows and the calls of each protocol
     Sql(SqlArgs),
+    /// Write the packets behind calls as pcapng, for Wireshark
+    Export(ExportArgs),
     /// Show what is captured, what is not and why
     Status(StatusArgs),
     /// Explain filters and list fields

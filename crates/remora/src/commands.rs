@@ -4,6 +4,7 @@ mod ask;
 mod capture;
 mod demo;
 mod dissect;
+mod export;
 mod kfl;
 mod mcp;
 mod mcp_config;
@@ -35,6 +36,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Map(args) => ask::map(args).await,
         Command::Compare(args) => ask::compare(args).await,
         Command::Sql(args) => ask::sql(args).await,
+        Command::Export(args) => export::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Kfl(command) => kfl::run(command),
         Command::McpConfig(args) => mcp_config::run(args),

@@ -39,6 +39,12 @@ pub(super) struct ApiError {
     message: String,
 }
 
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: String) -> Self {
+        Self { status, code, message }
+    }
+}
+
 impl From<QueryError> for ApiError {
     fn from(e: QueryError) -> Self {
         let status = match &e {
@@ -129,9 +135,11 @@ pub(super) async fn not_found() -> ApiError {
 const LISTS: &[&str] = &["fields", "group_by", "by"];
 /// Names of parameters that are numbers.
 const NUMBERS: &[&str] = &["limit", "max_body_bytes"];
+/// Names of parameters that are true or false.
+const FLAGS: &[&str] = &["headers_only", "secrets"];
 
 /// Reads a query string into a request. Unknown and repeated parameters are errors.
-fn parse<T: DeserializeOwned>(query: Option<String>) -> Result<T, ApiError> {
+pub(super) fn parse<T: DeserializeOwned>(query: Option<String>) -> Result<T, ApiError> {
     let bad =
         |message: String| ApiError { status: StatusCode::BAD_REQUEST, code: "invalid_argument", message };
     let mut object = Map::new();
@@ -141,6 +149,10 @@ fn parse<T: DeserializeOwned>(query: Option<String>) -> Result<T, ApiError> {
         } else if NUMBERS.contains(&&*name) {
             let n: u32 = value.parse().map_err(|_| bad(format!("{name}: {value:?} is not a number")))?;
             n.into()
+        } else if FLAGS.contains(&&*name) {
+            let flag: bool =
+                value.parse().map_err(|_| bad(format!("{name}: {value:?} is neither true nor false")))?;
+            flag.into()
         } else {
             Value::from(value.into_owned())
         };

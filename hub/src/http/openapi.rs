@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::mcp::portable_schema;
 use crate::query::request::{
-    CallRequest, CallsRequest, CompareRequest, FieldsRequest, FlowsRequest, MapRequest, SqlRequest,
-    StatsRequest, StatusRequest, ValidateRequest,
+    CallRequest, CallsRequest, CompareRequest, ExportRequest, FieldsRequest, FlowsRequest, MapRequest,
+    SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
 };
 
 /// OpenAPI 3.1.
@@ -39,6 +39,7 @@ pub(super) fn document() -> Value {
     add("/api/v1/status", "what is captured, lost and held", parameters::<StatusRequest>());
     add("/api/v1/validate", "checks a filter", parameters::<ValidateRequest>());
     add("/api/v1/fields", "the fields that filters know", parameters::<FieldsRequest>());
+    add("/api/v1/pcap", "packets as pcapng", parameters::<ExportRequest>());
     let follow = ["filter", "table", "bodies"].map(|n| {
         json!({ "name": n, "in": "query", "schema": { "type": if n == "bodies" { "boolean" } else { "string" } } })
     });

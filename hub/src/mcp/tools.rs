@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::schema;
+use super::{export, schema};
 use crate::query::render::{self, Format};
 use crate::query::request::{
-    CallRequest, CallsRequest, CompareRequest, FieldsRequest, FlowsRequest, MapRequest, SqlRequest,
-    StatsRequest, StatusRequest, ValidateRequest,
+    CallRequest, CallsRequest, CompareRequest, ExportRequest, FieldsRequest, FlowsRequest, MapRequest,
+    SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
 };
 use crate::query::{Answer, Query, QueryError};
 
@@ -50,6 +50,7 @@ pub(super) enum Kind {
     Compare,
     Flows,
     Sql,
+    Export,
     Status,
     Validate,
     Fields,
@@ -136,6 +137,16 @@ const ENTRIES: &[Entry] = &[
         output: rows_schema,
     },
     Entry {
+        kind: Kind::Export,
+        name: "export_pcap",
+        title: "Export packets",
+        description: "Prepares a pcapng file for Wireshark with the whole connections behind the calls that match (names, call \
+                      ids as comments, TLS secrets where held). Gives no bytes: the command and the path to fetch it with, and \
+                      how many connections it has. Only packets that the packet ring still holds are in it.",
+        input: schema::of::<ExportRequest>,
+        output: export::schema,
+    },
+    Entry {
         kind: Kind::Status,
         name: "get_status",
         title: "Capture status",
@@ -196,6 +207,11 @@ pub(super) fn find(name: &str) -> Option<Kind> {
     ENTRIES.iter().find(|e| e.name == name).map(|e| e.kind)
 }
 
+/// Its name.
+pub(super) fn name(kind: Kind) -> &'static str {
+    ENTRIES.iter().find(|e| e.kind == kind).map_or("", |e| e.name)
+}
+
 /// Runs a tool.
 pub(super) async fn call(kind: Kind, arguments: JsonObject, query: &Query) -> Result<Output, Failure> {
     match kind {
@@ -238,6 +254,12 @@ pub(super) async fn call(kind: Kind, arguments: JsonObject, query: &Query) -> Re
         Kind::Sql => {
             let request: SqlRequest = parse(arguments)?;
             Ok(output(query.sql(&request).await?, request.format.unwrap_or_default()))
+        }
+        Kind::Export => {
+            let request: ExportRequest = parse(arguments)?;
+            let export = export::prepare(&request, query).await?;
+            let text = serde_json::to_string_pretty(&export).unwrap_or_default();
+            Ok(Output { text: visible_lines(&text), structured: export })
         }
         Kind::Status => {
             let mut status = query.status(&parse::<StatusRequest>(arguments)?).await?;
@@ -355,7 +377,7 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, k)| k)
 }
 
-fn object(properties: Value, required: &[&str]) -> JsonObject {
+pub(super) fn object(properties: Value, required: &[&str]) -> JsonObject {
     let mut o = Map::new();
     o.insert("type".into(), "object".into());
     o.insert("properties".into(), properties);

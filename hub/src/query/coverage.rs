@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::opaque::Opaque;
+
 /// Coverage of a window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Coverage {
@@ -15,6 +17,9 @@ pub struct Coverage {
     pub nodes: Vec<NodeCoverage>,
     /// What was lost, by place and reason.
     pub lost: Vec<Loss>,
+    /// TLS connections that were captured and not read in plaintext.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opaque: Option<Opaque>,
 }
 
 /// What one node saw in a window.
@@ -63,6 +68,8 @@ const HARMLESS: &[(&str, &str)] = &[
     ("tls", "policy"),
     ("tls", "call_budget"),
     ("tls", "plaintext_twice"),
+    // The encrypted half of what is read in plaintext; what is not is in `opaque`.
+    ("tls", "encrypted"),
     ("dissect", "unknown_protocol"),
     ("dissect", "payload_limit"),
     ("dissect", "opaque"),

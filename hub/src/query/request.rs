@@ -240,3 +240,22 @@ pub struct FieldsRequest {
     /// Name of one field whose most frequent values in the last hour are wanted.
     pub values_of: Option<String>,
 }
+
+/// Asks for the packets behind calls or flows.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExportRequest {
+    /// KFL over `table`: the whole connections of what matches. Without one, every packet of the window.
+    #[serde(alias = "kfl")]
+    pub filter: Option<String>,
+    /// What the filter is about: `calls` (default) or `flows`.
+    pub table: Option<TableArgument>,
+    /// Start of the window. Default 15m.
+    pub since: Option<String>,
+    /// Its end. Default: now.
+    pub until: Option<String>,
+    /// Packets without what they carry.
+    pub headers_only: Option<bool>,
+    /// With the secrets of TLS connections that are held, so that Wireshark decrypts them. Default true.
+    pub secrets: Option<bool>,
+}

@@ -110,9 +110,12 @@ impl Query {
         lost.sort_by_key(|l| std::cmp::Reverse(l.count));
         let first = found.intervals.iter().map(|i| i.from).min();
         let last = found.intervals.iter().map(|i| i.until).max();
-        let summary = summary(window, now(), first, last, &gaps, &lost);
-        let complete = summary.1;
-        Ok(Coverage { complete, summary: summary.0, nodes, lost })
+        let (mut summary, complete) = summary(window, now(), first, last, &gaps, &lost);
+        let opaque = self.opaque(window, now()).await?;
+        if let Some(opaque) = &opaque {
+            summary = format!("{summary}; {}", opaque.clause());
+        }
+        Ok(Coverage { complete, summary, nodes, lost, opaque })
     }
 
     /// Bytes and rows of each table, for metrics.

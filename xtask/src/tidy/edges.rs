@@ -30,7 +30,10 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
             "remora-ring",
         ],
     ),
-    ("remora-hub", &["remora-model", "remora-dissect", "remora-kfl", "remora-wire", "remora-store"]),
+    (
+        "remora-hub",
+        &["remora-model", "remora-dissect", "remora-kfl", "remora-wire", "remora-store", "remora-ring"],
+    ),
     (
         "remora",
         &[

@@ -1,6 +1,8 @@
 //! Questions about calls and flows.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
 
 use super::{Connection, Format};
 
@@ -154,6 +156,38 @@ pub struct SqlArgs {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What an export has for TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportTls {
+    /// The secrets of connections, so that Wireshark decrypts them
+    Keys,
+    /// Nothing
+    None,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Filter over calls: the whole connections of what matches. Without one, every packet of the window
+    #[arg(long, value_name = "KFL", default_value = "")]
+    pub kfl: String,
+    /// The filter is over flow fields, for example 'tcp_retransmits > 0'
+    #[arg(long)]
+    pub flows: bool,
+    #[command(flatten)]
+    pub window: WindowArgs,
+    /// Where to: a file, or - for standard output, as in 'remora export -w - | wireshark -k -i -'
+    #[arg(short, long, value_name = "FILE")]
+    pub write: PathBuf,
+    /// What the file has for TLS
+    #[arg(long, value_name = "WHAT", default_value = "keys")]
+    pub tls: ExportTls,
+    /// Leave out what packets carry behind their headers
+    #[arg(long)]
+    pub headers_only: bool,
     #[command(flatten)]
     pub connection: Connection,
 }

@@ -34,7 +34,7 @@ pub async fn flows(args: FlowsArgs) -> Result<()> {
 }
 
 /// Finds a slip before the hub is asked; what only the hub knows better, it says itself.
-fn check_filter(kfl: &str, target: Target) -> Result<(), Usage> {
+pub(super) fn check_filter(kfl: &str, target: Target) -> Result<(), Usage> {
     match remora_kfl::compile(kfl, target, Timestamp(0)) {
         Ok(_) => Ok(()),
         Err(errors) => {
@@ -108,7 +108,8 @@ fn remarks(answer: &Value, empty: bool, more: bool) {
         output::remark("there are more; raise --limit or narrow the filter");
     }
     let complete = answer.pointer("/coverage/complete").and_then(Value::as_bool).unwrap_or(true);
-    if (empty || !complete)
+    let opaque = answer.pointer("/coverage/opaque").is_some();
+    if (empty || !complete || opaque)
         && let Some(summary) = answer.pointer("/coverage/summary").and_then(Value::as_str)
     {
         output::remark(&format!("coverage: {summary}"));

@@ -36,6 +36,9 @@ pub async fn up(args: UpArgs) -> Result<()> {
             return Err(e);
         }
     };
+    if let Some(ring) = agent.packet_ring() {
+        hub.add_packets(agent.node(), ring);
+    }
     let demo = if args.demo { Some(Demo::start().await?) } else { None };
     output::text(&welcome(&hub, &agent, &args))?;
     interrupted().await?;
