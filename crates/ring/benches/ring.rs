@@ -56,14 +56,15 @@ fn keep(dir: &std::path::Path, len: usize) {
         set_flow(&mut p, n % 1_000);
         let wire_len = u32::try_from(len).unwrap();
         feed.packet(&Packet { ts: i64::from(n), interface, direction: Direction::Out, wire_len, data: &p });
-        if n % 20_000 == 0 {
+        if n % (16_000_000 / wire_len) == 0 {
             feed.flush();
             assert!(ring.sync(PATIENCE));
         }
     }
     feed.flush();
     assert!(ring.sync(PATIENCE));
-    let [own, all] = [0, 1].map(|i| (cpu_time(clocks[i]) - begin[i]).as_secs_f64() * 1e9 / f64::from(PACKETS));
+    let [own, all] =
+        [0, 1].map(|i| (cpu_time(clocks[i]) - begin[i]).as_secs_f64() * 1e9 / f64::from(PACKETS));
     let rate = f64::from(PACKETS) / began.elapsed().as_secs_f64();
     let stats = ring.stats();
     assert_eq!(stats.written.packets, u64::from(PACKETS));
@@ -85,14 +86,22 @@ fn find(dir: &std::path::Path, gib: u64) {
         for _ in 0..20_000 {
             // Connections of a hundred packets, a thousand at a time.
             set_flow(&mut p, n / 100_000 * 1_000 + n % 1_000);
-            feed.packet(&Packet { ts: i64::from(n), interface, direction: Direction::Out, wire_len: 1_000, data: &p });
+            feed.packet(&Packet {
+                ts: i64::from(n),
+                interface,
+                direction: Direction::Out,
+                wire_len: 1_000,
+                data: &p,
+            });
             n += 1;
         }
         feed.flush();
         assert!(ring.sync(PATIENCE));
     }
     let wanted = n / 2 / 100_000 * 1_000 + 7;
-    for (name, flows) in [("one connection", Flows::Only(vec![key(wanted).into()])), ("everything", Flows::All)] {
+    for (name, flows) in
+        [("one connection", Flows::Only(vec![key(wanted).into()])), ("everything", Flows::All)]
+    {
         let began = Instant::now();
         let mut export = ring.export(ExportOptions { flows, ..ExportOptions::default() });
         let mut first = None;
