@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use remora_agent::ring::{ExportOptions, FlowKey, Flows};
+
 use crate::go::build;
 use crate::hub::{Hub, free_port, start};
 use crate::programs::{Running, has, hooked, lacks, listens, nginx, python_server, site};
@@ -138,5 +140,47 @@ async fn secrets_of_a_server_decrypt_a_capture() {
     })
     .await;
     drop(tcpdump);
+    assert!(agent.shutdown(Duration::from_secs(30)).await.delivered);
+}
+
+/// The packets and the secrets of a node are together: an export needs nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_of_the_packet_ring_decrypts_itself() {
+    let test = "an_export_of_the_packet_ring_decrypts_itself";
+    if lacks(test, &["nginx", "openssl", "curl", "tshark"]) {
+        return;
+    }
+    let (dir, (hub, port)) = (site(), (Hub::default(), free_port()));
+    let agent = start(test, &[port], hub.transport(), |config| {
+        config.data_dir = Some(dir.path().join("data"));
+        config.tls.only_processes = vec!["nginx".to_owned()];
+    });
+    let Some(agent) = agent else { return };
+    let server = nginx(dir.path(), port);
+    listens(&hub, port).await;
+    hooked(&hub, &agent, server.pid()).await;
+    let wanted: BTreeSet<String> = (0..3).map(|i| format!("/page?{i}")).collect();
+    let local = free_port();
+    for (i, path) in wanted.iter().enumerate() {
+        let url = format!("https://127.0.0.1:{port}{path}");
+        let mut curl = Command::new("curl");
+        curl.args(["-sk", "--http1.1", "-o", "/dev/null", &url]);
+        if i == 1 {
+            curl.args(["--local-port", &local.to_string()]);
+        }
+        assert!(curl.status().unwrap().success());
+    }
+    let export = |name: &str, flows| {
+        let file = dir.path().join(name);
+        let export = agent.export(ExportOptions { flows, ..ExportOptions::default() }).unwrap();
+        let report = export.write_to(&mut std::fs::File::create(&file).unwrap()).unwrap();
+        (decrypted(&file, Path::new("")), report.secrets)
+    };
+    hub.until("tshark decrypts all", |_| export("all.pcapng", Flows::All).0 == wanted).await;
+    let [client, server] = [local, port].map(|port| std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    let one = Flows::Only(vec![FlowKey::new(6, client, server).into()]);
+    let (seen, secrets) = export("one.pcapng", one);
+    assert!(seen.iter().eq(["/page?1"]), "{seen:?}");
+    assert!(secrets < export("all.pcapng", Flows::All).1);
     assert!(agent.shutdown(Duration::from_secs(30)).await.delivered);
 }

@@ -56,7 +56,7 @@ fn keep(dir: &std::path::Path, len: usize) {
         set_flow(&mut p, n % 1_000);
         let wire_len = u32::try_from(len).unwrap();
         feed.packet(&Packet { ts: i64::from(n), interface, direction: Direction::Out, wire_len, data: &p });
-        if n % 20_000 == 0 {
+        if n % (16_000_000 / wire_len) == 0 {
             feed.flush();
             assert!(ring.sync(PATIENCE));
         }

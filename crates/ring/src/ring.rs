@@ -235,8 +235,13 @@ impl Shared {
             }
         }
         numbers.sort_unstable();
+        let mut used = 0;
+        for entry in std::fs::read_dir(&self.config.dir)? {
+            used += segment::on_disk(entry?.metadata()?.len());
+        }
         for seq in &numbers {
-            if let Err(error) = self.recover_segment(&segment::segment_path(&self.config.dir, *seq)) {
+            let path = segment::segment_path(&self.config.dir, *seq);
+            if let Err(error) = self.recover_segment(&path, &mut used) {
                 self.disk_error(&error);
             }
         }
@@ -244,14 +249,16 @@ impl Shared {
         Ok(numbers.last().map_or(0, |last| last + 1))
     }
 
-    fn recover_segment(&self, path: &Path) -> io::Result<()> {
-        let sealed = match Sealed::recover(path)? {
+    fn recover_segment(&self, path: &Path, used: &mut u64) -> io::Result<()> {
+        let room = self.config.budget.saturating_sub(*used);
+        let sealed = match Sealed::recover(path, room)? {
             Recovered::Indexed(sealed) => sealed,
             Recovered::Reindexed(sealed, torn) => {
                 let mut stats = self.stats();
                 stats.reindexed += 1;
                 stats.torn += u64::from(torn > 0);
                 stats.torn_bytes += torn;
+                *used += segment::on_disk(sealed.index_len());
                 sealed
             }
             Recovered::Unreadable => {

@@ -73,15 +73,21 @@ impl Sealed {
 
     /// Bytes on disk with the index.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        on_disk(self.len) + on_disk(self.index_len.load(Ordering::Relaxed))
+        on_disk(self.len) + on_disk(self.index_len())
+    }
+
+    /// Bytes of its index file; 0 when it has none.
+    pub(crate) fn index_len(&self) -> u64 {
+        self.index_len.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_indexed(&self) -> bool {
-        self.index_len.load(Ordering::Relaxed) > 0
+        self.index_len() > 0
     }
 
-    /// Looks into a segment that an earlier run left, and cuts off what is not whole.
-    pub(crate) fn recover(path: &Path) -> io::Result<Recovered> {
+    /// Looks into a segment that an earlier run left, and cuts off what is not whole. An index that is
+    /// made anew may have `room` bytes; without it the segment is read without.
+    pub(crate) fn recover(path: &Path, room: u64) -> io::Result<Recovered> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let len = file.metadata()?.len();
         if let Some((head, index_len)) = read_head(path)?
@@ -105,9 +111,12 @@ impl Sealed {
             file.set_len(head.segment_len)?;
         }
         let sealed = Self::new(path.to_owned(), head, 0);
-        // Without room for it the segment is read without.
-        if let Err(error) = sealed.write_index(&builder) {
-            tracing::debug!(%error, path = %path.display(), "an index cannot be written");
+        if on_disk(builder.encoded_len()) <= room {
+            if let Err(error) = sealed.write_index(&builder) {
+                tracing::debug!(%error, path = %path.display(), "an index cannot be written");
+            }
+        } else {
+            remove(&index_path(path))?;
         }
         Ok(Recovered::Reindexed(sealed, torn))
     }
