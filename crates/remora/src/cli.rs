@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::asking::{
-    CallArgs, CallsArgs, CompareArgs, FlowsArgs, MapArgs, SqlArgs, StatsArgs, WindowArgs,
+    AnalyzeArgs, CallArgs, CallsArgs, CompareArgs, FlowsArgs, MapArgs, SqlArgs, StatsArgs, WindowArgs,
 };
 pub use self::reading::ReadingArgs;
 
@@ -66,6 +66,8 @@ pub enum Command {
     Map(MapArgs),
     /// Show what changed between two windows of time
     Compare(CompareArgs),
+    /// Find what is wrong: failures, slowness, broken connections, weak TLS, and what was not seen
+    Analyze(AnalyzeArgs),
     /// Run one read-only SELECT over calls, flows and the calls of each protocol
     Sql(SqlArgs),
     /// Show what is captured, what is not and why

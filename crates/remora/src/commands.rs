@@ -34,6 +34,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Stats(args) => ask::stats(args).await,
         Command::Map(args) => ask::map(args).await,
         Command::Compare(args) => ask::compare(args).await,
+        Command::Analyze(args) => ask::analyze(args).await,
         Command::Sql(args) => ask::sql(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Kfl(command) => kfl::run(command),

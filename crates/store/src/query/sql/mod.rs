@@ -19,7 +19,7 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt as _;
-use remora_kfl::TimeRange;
+use remora_kfl::{Filter, TimeRange};
 use remora_model::{FieldDef, Table};
 
 use super::Cost;
@@ -35,6 +35,8 @@ pub struct SqlQuery {
     pub text: String,
     /// Rows outside of it are not there for the statement.
     pub window: TimeRange,
+    /// Nor are rows that do not match: of calls, of flows, or one for each.
+    pub filters: Vec<Filter>,
     /// Rows wanted, at most [`crate::StoreConfig::max_page_rows`].
     pub limit: usize,
     /// Mask credentials in maps of headers and cookies before the statement sees them.
@@ -84,7 +86,7 @@ pub(crate) async fn sql(session: Session, query: SqlQuery) -> Result<SqlRows> {
     let most = session.shared.config.max_answer_bytes;
     let wrong = |e: &DataFusionError| explain(&session, e);
     let statement = check::statement(&query.text)?;
-    views::register(&session, &statement.tables, query.window, query.mask)?;
+    views::register(&session, &statement.tables, &query)?;
     let state = session.context.state();
     let plan = state
         .statement_to_plan(datafusion::sql::parser::Statement::Statement(Box::new(statement.parsed)))

@@ -8,12 +8,13 @@ use remora_kfl::TimeRange;
 use remora_model::field::{CATALOGUE, Scope};
 use remora_model::{FieldDef, FieldId, FieldType, Protocol, Storage, Table, field};
 
-use super::{SqlView, names};
+use super::{SqlQuery, SqlView, names};
 use crate::Result;
 use crate::function::Op;
 use crate::query::engine::Session;
-use crate::query::page::within;
+use crate::query::page::{condition, within};
 use crate::query::scan::{parts, prune};
+use crate::query::values;
 
 /// Maps in which some values are credentials, and those in which all may be.
 const HEADERS: &[FieldId] = &[field::REQUEST_HEADERS, field::RESPONSE_HEADERS];
@@ -55,14 +56,12 @@ pub(super) fn default_columns(name: &str) -> Option<Vec<String>> {
 
 /// Makes the views of these names known to the session. Names that no view has are left to the
 /// planner, which says so.
-pub(super) fn register(
-    session: &Session,
-    wanted: &BTreeSet<String>,
-    window: TimeRange,
-    mask: bool,
-) -> Result<()> {
+pub(super) fn register(session: &Session, wanted: &BTreeSet<String>, query: &SqlQuery) -> Result<()> {
     for view in all().into_iter().filter(|v| wanted.contains(v.name)) {
-        let inside = within(window).unwrap_or_else(|| lit(true));
+        let mut inside = within(query.window).unwrap_or_else(|| lit(true));
+        for filter in query.filters.iter().filter(|f| values::table(f.target) == view.table) {
+            inside = inside.and(condition(filter, view.table, TimeRange::default())?);
+        }
         let of = match protocol(&view) {
             // gRPC, WebSocket and GraphQL are HTTP too.
             Some(of) => Some(flag(of)?),
@@ -70,7 +69,8 @@ pub(super) fn register(
         };
         let condition = of.into_iter().fold(inside, Expr::and);
         let parts = prune(parts(&session.shared, view.table), view.table, &condition)?;
-        let columns = view.columns.iter().map(|(name, def)| Ok(value(def, view.table, mask)?.alias(name)));
+        let columns =
+            view.columns.iter().map(|(name, def)| Ok(value(def, view.table, query.mask)?.alias(name)));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let frame = session.frame(view.table, parts)?;
         let frame = frame.filter(condition).and_then(|f| f.select(columns)).map_err(|e| session.error(&e))?;
