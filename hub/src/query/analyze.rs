@@ -34,7 +34,7 @@ use self::bursts::Bursts;
 use self::finding::{COLUMNS, Finding, ranked};
 use self::overview::Overview;
 use self::scope::{Found, Scope};
-use self::words::many;
+use self::words::{many, second};
 use super::request::AnalyzeRequest;
 use super::{Answer, Query, QueryError, limit, now};
 
@@ -137,10 +137,18 @@ async fn calls(scope: &Scope<'_>, overview: &Overview, report: &mut Report) -> R
     report.looked("errors, retries, N+1, payloads", requests, "request");
     report.findings.extend(bursts.findings);
     if requests > 0 {
-        if let Some(found) = report.take("N+1 calls", repeated::look(scope).await)? {
+        let recent = overview.recent();
+        let from = recent.unwrap_or(scope.window.from);
+        if let Some(from) = recent {
+            report.notes.push(format!(
+                "many requests: N+1 calls and retries were looked for from {} on only",
+                second(from.0)
+            ));
+        }
+        if let Some(found) = report.take("N+1 calls", repeated::look(scope, from).await)? {
             report.findings.extend(found);
         }
-        if let Some(found) = report.take("retries", retries::look(scope).await)? {
+        if let Some(found) = report.take("retries", retries::look(scope, from).await)? {
             report.findings.extend(found);
         }
     }

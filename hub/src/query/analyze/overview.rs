@@ -1,5 +1,7 @@
 //! What there is to look at.
 
+use remora_model::Timestamp;
+
 use super::scope::{Row, Scope};
 use crate::query::QueryError;
 
@@ -8,6 +10,10 @@ pub(super) const NOT_REQUESTS: &str = "'dns', 'tcp', 'udp', 'sctp', 'icmp', 'tls
 
 /// Protocols in which nobody waits for an answer, or waits on purpose.
 pub(super) const MESSAGES: &str = "'ws', 'amqp', 'mqtt', 'nats'";
+
+/// Requests that are put in the order of their times, to see which follows which: sorting takes memory for
+/// each of them.
+const ORDERED: u64 = 100_000;
 
 /// The calls of a window by protocol.
 #[derive(Debug, Default)]
@@ -60,6 +66,17 @@ impl Overview {
     pub(super) fn requests(&self) -> u64 {
         let not: Vec<&str> = NOT_REQUESTS.split(", ").map(|p| p.trim_matches('\'')).collect();
         self.protocols.iter().filter(|(p, _)| !not.contains(&p.as_str())).map(|(_, n)| n).sum()
+    }
+
+    /// From when on there are about as many requests as may be put in order; `None` where that is the whole
+    /// window.
+    pub(super) fn recent(&self) -> Option<Timestamp> {
+        let requests = self.requests();
+        if requests <= ORDERED {
+            return None;
+        }
+        let part = i128::from(self.span()) * i128::from(ORDERED) / i128::from(requests);
+        Some(Timestamp(self.last.saturating_sub(i64::try_from(part).unwrap_or(0))))
     }
 
     /// Nanoseconds from the first call to the last.

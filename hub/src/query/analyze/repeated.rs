@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use remora_model::Timestamp;
 use serde_json::json;
 
 use super::chance::float;
@@ -30,7 +31,7 @@ const BURSTS: u64 = 2;
 /// Runs that are looked at, the longest ones.
 const RUNS: usize = 500;
 
-pub(super) async fn look(scope: &Scope<'_>) -> Result<Vec<Finding>, QueryError> {
+pub(super) async fn look(scope: &Scope<'_>, from: Timestamp) -> Result<Vec<Finding>, QueryError> {
     // Statements run on one connection of a pool; HTTP clients spread over several. A prepared statement
     // without known values is taken to differ.
     let text = format!(
@@ -61,7 +62,7 @@ pub(super) async fn look(scope: &Scope<'_>) -> Result<Vec<Finding>, QueryError> 
          ORDER BY r.n DESC, r.first_id",
         longest_us = LONGEST / 1_000,
     );
-    let found = scope.rows(text).await?;
+    let found = scope.rows_since(from, text).await?;
     let mut patterns: BTreeMap<[String; 4], Vec<&Row>> = BTreeMap::new();
     for r in found.rows.iter().filter(|r| counts(r)) {
         let key = ["protocol", "client", "server", "endpoint"].map(|name| r.text(name));

@@ -1,5 +1,7 @@
 //! Chatty retries: the same request again and again, at once after it failed.
 
+use remora_model::Timestamp;
+
 use super::chance::{float, share};
 use super::finding::{Finding, Severity, ids, numbers};
 use super::overview::{MESSAGES, NOT_REQUESTS};
@@ -21,7 +23,7 @@ const BASELINE: u64 = 10;
 const SERIES: u64 = 3;
 const ATTEMPTS: f64 = 2.0;
 
-pub(super) async fn look(scope: &Scope<'_>) -> Result<Vec<Finding>, QueryError> {
+pub(super) async fn look(scope: &Scope<'_>, from: Timestamp) -> Result<Vec<Finding>, QueryError> {
     let text = format!(
         "WITH asked AS (SELECT protocol, src_name AS client, dst_name AS server, endpoint, summary AS said, request_bytes AS size, \
            CAST(ts AS BIGINT) AS begins, CAST(ts AS BIGINT) + coalesce(ttlb, elapsed_time, 0) * 1000 AS ends, id, \
@@ -42,7 +44,7 @@ pub(super) async fn look(scope: &Scope<'_>) -> Result<Vec<Finding>, QueryError> 
            max(id) FILTER (WHERE bad_before = 1 AND pause <= {AT_ONCE}) AS last_id \
          FROM again GROUP BY protocol, client, server, endpoint ORDER BY at_once DESC"
     );
-    let found = scope.rows(text).await?;
+    let found = scope.rows_since(from, text).await?;
     Ok(found.rows.iter().filter(|r| chatty(r)).map(|r| finding(scope, r)).collect())
 }
 

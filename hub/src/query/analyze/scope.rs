@@ -74,9 +74,14 @@ impl<'a> Scope<'a> {
 
     /// The rows of a statement over the views.
     pub(super) async fn rows(&self, text: String) -> Result<Found, QueryError> {
+        self.rows_since(self.window.from, text).await
+    }
+
+    /// The same for a later part of the window.
+    pub(super) async fn rows_since(&self, from: Timestamp, text: String) -> Result<Found, QueryError> {
         let query = SqlQuery {
             text,
-            window: self.window.into(),
+            window: Window { from, ..self.window }.into(),
             filters: std::iter::once(self.filter.clone()).chain(self.flows.clone()).collect(),
             limit: GROUPS,
             mask: true,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use remora_model::{
     BatchSet, Call, CallId, CaptureSource, CoverageRow, Endpoint, FieldId, FlowId, FlowRow, FlowState,
-    Incomplete, Protocol, Side, Sides, Timestamp, Transport, ValueRef, field as f,
+    Incomplete, Protocol, Side, Sides, TableBatch, Timestamp, Transport, ValueRef, field as f,
 };
 use remora_store::{SourceId, Store, StoreConfig};
 use serde_json::{Map, Value};
@@ -22,6 +22,9 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 pub(super) const MS: i64 = 1_000_000;
 /// How long the window is.
 pub(super) const WINDOW: i64 = 900 * SECOND;
+
+/// Calls that an agent sends at once.
+const MESSAGE: usize = 4_096;
 
 /// A call to plant.
 #[derive(Clone, Debug)]
@@ -133,6 +136,7 @@ pub(super) struct Flow {
 /// A store with planted rows.
 pub(super) struct Plant {
     set: BatchSet,
+    sent: Vec<Vec<TableBatch>>,
     dir: tempfile::TempDir,
     /// Every call, by its id minus one.
     pub(super) calls: Vec<What>,
@@ -148,7 +152,7 @@ fn address(name: &str) -> IpAddr {
 impl Plant {
     pub(super) fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { set: BatchSet::new("node-1"), dir, calls: Vec::new(), flows: Vec::new() }
+        Self { set: BatchSet::new("node-1"), sent: Vec::new(), dir, calls: Vec::new(), flows: Vec::new() }
     }
 
     /// Plants a call and gives its id.
@@ -198,6 +202,9 @@ impl Plant {
         };
         self.set.call(CallId(id), &call, &sides(what.src, what.dst));
         self.calls.push(what);
+        if self.calls.len() % MESSAGE == 0 {
+            self.sent.push(self.set.take().unwrap());
+        }
         id
     }
 
@@ -267,9 +274,11 @@ impl Plant {
         };
         let store = Store::open(config).unwrap();
         let identity = Identity::new(crate::identity::NameIndexLimits::default());
-        let mut batches = self.set.take().unwrap();
-        identity.enrich(&mut batches).unwrap();
-        store.append(&SourceId::new("agent-1", "boot-1"), 1, batches).await.unwrap();
+        self.sent.push(self.set.take().unwrap());
+        for (number, mut batches) in (1..).zip(std::mem::take(&mut self.sent)) {
+            identity.enrich(&mut batches).unwrap();
+            store.append(&SourceId::new("agent-1", "boot-1"), number, batches).await.unwrap();
+        }
         let agents = Arc::new(Agents::default());
         (Query::new(store, agents, Arc::new(identity), false), self.dir)
     }

@@ -80,3 +80,25 @@ async fn findings_are_ranked_filtered_and_bounded() {
     two.filter = Some("statu_code > 1".to_owned());
     assert!(query.analyze(&two).await.unwrap_err().to_string().contains("status_code"));
 }
+
+#[tokio::test]
+async fn many_requests_are_looked_at_as_far_as_memory_goes() {
+    let mut p = Plant::empty();
+    for n in 0..150_000 {
+        let at = n * 6 * MS;
+        let mut asked = What::http(
+            ["shop", "items"],
+            8080,
+            at,
+            format!("/items/{n}"),
+            if n % 5_000 == 0 { 500 } else { 200 },
+        );
+        asked.elapsed = Some(3_000);
+        p.call(asked);
+    }
+    let answer = p.analyzed("").await;
+    assert!(answer.rows.is_empty(), "{:#?}", answer.rows);
+    let notes = answer.notes.join("\n");
+    assert!(notes.contains("N+1 calls and retries were looked for from 2026-11-18T"), "{notes}");
+    assert!(!notes.contains("not looked at:"), "{notes}");
+}
