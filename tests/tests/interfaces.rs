@@ -339,7 +339,7 @@ fn trouble_is_found_with_its_evidence() -> Result<()> {
     ensure!(next["structuredContent"]["rows"].as_array().is_some_and(|r| r.len() == 30), "{next}");
     let told = good(&remora, &["analyze", &kfl])?;
     ensure!(
-        told.contains("fails always: 30 of 30 (100 %) calls") && told.contains("evidence: calls "),
+        told.contains("fails always: 30 of 30 calls (100 %)") && told.contains("evidence: calls "),
         "{told}"
     );
     remora.stop()

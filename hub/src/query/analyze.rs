@@ -92,6 +92,9 @@ impl Query {
             calls(&scope, &overview, &mut report).await?;
         }
         connections_and_flows(&scope, &overview, &mut report).await?;
+        if !report.findings.iter().any(|f| f.kind == "unread_tls") {
+            report.findings.extend(capture::unread_without_handshake(&scope, &coverage));
+        }
 
         let mut notes: Vec<String> = scope.filter.warnings.iter().map(ToString::to_string).collect();
         let mut findings = ranked(std::mem::take(&mut report.findings));
@@ -154,7 +157,7 @@ async fn calls(scope: &Scope<'_>, overview: &Overview, report: &mut Report) -> R
     }
     let queries = overview.of_protocol("dns");
     if queries > 0
-        && let Some((found, _)) = report.take("DNS", dns::look(scope).await)?
+        && let Some(found) = report.take("DNS", dns::look(scope).await)?
     {
         report.findings.extend(found);
     }
@@ -166,7 +169,7 @@ async fn calls(scope: &Scope<'_>, overview: &Overview, report: &mut Report) -> R
             report.looked("TLS versions and suites", looked.handshakes, "handshake");
             report.looked("certificates, which TLS 1.3 hides", looked.certificates, "certificate");
         }
-        if let Some((found, _)) = report.take("unread TLS", capture::unread(scope).await)? {
+        if let Some(found) = report.take("unread TLS", capture::unread(scope).await)? {
             report.findings.extend(found);
         }
     } else {
@@ -183,7 +186,7 @@ async fn connections_and_flows(
     report: &mut Report,
 ) -> Result<(), QueryError> {
     if overview.of_protocol("tcp") > 0
-        && let Some((found, _)) = report.take("failed connections", connections::look(scope).await)?
+        && let Some(found) = report.take("failed connections", connections::look(scope).await)?
     {
         report.findings.extend(found);
     }

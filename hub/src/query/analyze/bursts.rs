@@ -108,15 +108,15 @@ fn finding(
         kind: "error_burst",
         subject: server.to_owned(),
         title: format!(
-            "{} ({protocol}) failed in {} calls from {} to {}",
+            "{} ({protocol}) failed in {} from {} to {}",
             short(server),
-            of(failed, calls),
+            of(failed, calls, "call"),
             second(from),
             second(to)
         ),
         explanation: format!(
             "In the rest of the window {} failed, so chance does not explain it.{}",
-            of(failed_before, calls_before),
+            of(failed_before, calls_before, "call"),
             ended(&[low, high])
         ),
         numbers: numbers([

@@ -6,15 +6,23 @@ use super::overview::Overview;
 use super::scope::Scope;
 use super::words::{many, names, of, short};
 use crate::query::QueryError;
-use crate::query::coverage::Coverage;
+use crate::query::coverage::{Coverage, Loss};
 
 /// Calls with holes from which it is told, and their share.
 const GAPS: u64 = 5;
 const GAP_SHARE: f64 = 0.01;
 
-/// Findings about losses of the capture.
+/// Reasons of the stage `tls` for which content was not read: no capture with more room would have it.
+const UNREAD: &[&str] = &["encrypted", "no_secrets", "unknown_cipher", "decrypt_failed"];
+
+fn is_unread(loss: &Loss) -> bool {
+    loss.stage == "tls" && UNREAD.contains(&loss.reason.as_str())
+}
+
+/// A finding about losses of the capture.
 pub(super) fn losses(scope: &Scope<'_>, coverage: &Coverage) -> Option<Finding> {
-    let lost: i64 = coverage.lost.iter().map(|l| l.count).sum();
+    let all = || coverage.lost.iter().filter(|l| !is_unread(l));
+    let lost: i64 = all().map(|l| l.count).sum();
     if lost <= 0 {
         return None;
     }
@@ -51,7 +59,7 @@ pub(super) fn gaps(scope: &Scope<'_>, overview: &Overview) -> Option<Finding> {
         severity: Severity::Low,
         kind: "gaps",
         subject: "capture".to_owned(),
-        title: format!("Bytes are missing in {} calls", of(gaps, calls)),
+        title: format!("Bytes are missing in {}", of(gaps, calls, "call")),
         explanation: "The capture lost packets, or joined these connections in their midst: such calls may lack fields, status or body.".to_owned(),
         numbers: numbers([("gaps", gaps.into()), ("calls", calls.into())]),
         calls: ids(overview.gap_ids),
@@ -62,8 +70,8 @@ pub(super) fn gaps(scope: &Scope<'_>, overview: &Overview) -> Option<Finding> {
     })
 }
 
-/// A finding about TLS connections whose content was not read, and how many connections there were.
-pub(super) async fn unread(scope: &Scope<'_>) -> Result<(Option<Finding>, u64), QueryError> {
+/// A finding about TLS connections whose content was not read.
+pub(super) async fn unread(scope: &Scope<'_>) -> Result<Option<Finding>, QueryError> {
     let text = "WITH each AS (SELECT node_name, flow_id, max(dst_name) AS server, bool_or(protocol = 'tlsx') AS shook, \
         bool_or(protocol = 'tlsx' AND failed) AS broke, bool_or(tls AND protocol <> 'tlsx') AS was_read, \
         min(id) FILTER (WHERE protocol = 'tlsx') AS first_id \
@@ -75,16 +83,16 @@ pub(super) async fn unread(scope: &Scope<'_>) -> Result<(Option<Finding>, u64), 
     let sum = |name: &str| found.rows.iter().map(|r| r.count(name)).sum::<u64>();
     let (unread, total) = (sum("unread"), sum("n"));
     if unread == 0 {
-        return Ok((None, total));
+        return Ok(None);
     }
     let hit: Vec<_> = found.rows.iter().filter(|r| r.count("unread") > 0).collect();
     let servers: Vec<String> =
         hit.iter().map(|r| format!("{} ({})", short(&r.text("server")), r.count("unread"))).collect();
-    let finding = Finding {
+    Ok(Some(Finding {
         severity: Severity::Info,
         kind: "unread_tls",
         subject: "capture".to_owned(),
-        title: format!("{} TLS connections were not read", of(unread, total)),
+        title: format!("{} were not read", of(unread, total, "TLS connection")),
         explanation: format!(
             "Their calls are not in any number here; only handshakes and counters are known. Servers: {}.",
             names(servers.iter().map(String::as_str), 4)
@@ -99,9 +107,33 @@ pub(super) async fn unread(scope: &Scope<'_>) -> Result<(Option<Finding>, u64), 
             hit.iter().filter_map(|r| r.int("last_id")).max(),
         ]),
         flows: Vec::new(),
-        suggestion: "get_status says for each process and TLS library whether it is read, and why not.",
+        suggestion: READ,
         next: scope.next("get_status", &[]).without_filter(),
         weight: unread,
-    };
-    Ok((Some(finding), total))
+    }))
 }
+
+/// The same about connections whose handshake was not seen: only counters know of them, whatever the filter.
+pub(super) fn unread_without_handshake(scope: &Scope<'_>, coverage: &Coverage) -> Option<Finding> {
+    let all: Vec<&Loss> = coverage.lost.iter().filter(|l| is_unread(l)).collect();
+    let times: u64 = all.iter().map(|l| l.count.max(0).unsigned_abs()).sum();
+    let whys: Vec<String> = all.iter().map(|l| format!("{} on {} ({})", l.reason, l.node, l.count)).collect();
+    (times > 0).then(|| Finding {
+        severity: Severity::Info,
+        kind: "unread_tls",
+        subject: "capture".to_owned(),
+        title: format!("TLS was not read {}", many(times, "time")),
+        explanation: format!(
+            "What those connections carried is not in any number here: {}.",
+            names(whys.iter().map(String::as_str), 4)
+        ),
+        numbers: numbers([("times", times.into())]),
+        calls: Vec::new(),
+        flows: Vec::new(),
+        suggestion: READ,
+        next: scope.next("get_status", &[]).without_filter(),
+        weight: times,
+    })
+}
+
+const READ: &str = "get_status says for each process and TLS library whether it is read, and why not.";

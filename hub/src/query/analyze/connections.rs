@@ -26,8 +26,7 @@ struct Server {
     last: Option<i64>,
 }
 
-/// The findings, and how many connections there were to look at.
-pub(super) async fn look(scope: &Scope<'_>) -> Result<(Vec<Finding>, u64), QueryError> {
+pub(super) async fn look(scope: &Scope<'_>) -> Result<Vec<Finding>, QueryError> {
     let text = "SELECT src_name, dst_name, dst_ip, dst_port, coalesce(tcp_error_type, '') AS how, \
         count(*) AS n, min(id) AS first_id, max(id) AS last_id \
         FROM calls WHERE protocol = 'tcp' GROUP BY src_name, dst_name, dst_ip, dst_port, how ORDER BY n DESC";
@@ -44,12 +43,11 @@ pub(super) async fn look(scope: &Scope<'_>) -> Result<(Vec<Finding>, u64), Query
         s.first = [s.first, r.int("first_id")].into_iter().flatten().min();
         s.last = s.last.max(r.int("last_id"));
     }
-    let total = totals.values().sum();
     let findings = servers.iter().filter(|(_, s)| s.calls >= LEAST).filter_map(|((name, port, how), s)| {
         let all = totals.get(&(name.clone(), *port)).copied().unwrap_or(0);
         judge(scope, (name, *port, how), s, all)
     });
-    Ok((findings.collect(), total))
+    Ok(findings.collect())
 }
 
 fn judge(scope: &Scope<'_>, (name, port, how): (&str, i64, &str), s: &Server, total: u64) -> Option<Finding> {
@@ -81,7 +79,7 @@ fn judge(scope: &Scope<'_>, (name, port, how): (&str, i64, &str), s: &Server, to
         "connection_reset" if at_least(n, total) >= RESET_SHARE => (
             Severity::Low,
             "resets",
-            format!("{} connections with {place} were reset", of(n, total)),
+            format!("{} with {place} were reset", of(n, total, "connection")),
             "They ended by a reset instead of an orderly end. Their protocol could not be read, so what was cut off is not known.",
             "See which side resets (tcp_error_message), and whether it crashes, times out or just does not say goodbye.",
         ),

@@ -29,6 +29,8 @@ struct Name {
 #[derive(Debug, Default, Clone)]
 struct Outcome {
     queries: u64,
+    /// The name as it was asked for, where that was always the same.
+    spelled: Option<String>,
     first: Option<i64>,
     last: Option<i64>,
 }
@@ -37,12 +39,12 @@ const NONE: &str = "no answer";
 const GOOD: &str = "NOERROR";
 const UNKNOWN: &str = "NXDOMAIN";
 
-/// The findings, and how many queries there were to look at.
-pub(super) async fn look(scope: &Scope<'_>) -> Result<(Vec<Finding>, u64), QueryError> {
+pub(super) async fn look(scope: &Scope<'_>) -> Result<Vec<Finding>, QueryError> {
     // Multicast DNS and LLMNR ask everybody, and silence means no.
     let text = format!(
-        "SELECT server, asked, kind, count(*) AS n, min(id) AS first_id, max(id) AS last_id FROM ( \
-         SELECT id, dst_name AS server, lower(dns_questions[1]) AS asked, \
+        "SELECT server, asked, kind, count(*) AS n, min(id) AS first_id, max(id) AS last_id, \
+         min(spelled) AS low, max(spelled) AS high FROM ( \
+         SELECT id, dst_name AS server, lower(dns_questions[1]) AS asked, dns_questions[1] AS spelled, \
          CASE WHEN incomplete = 'no_response' THEN '{NONE}' ELSE dns_rcode END AS kind \
          FROM calls WHERE protocol = 'dns' AND dst_port NOT IN (5353, 5355)) \
          WHERE asked IS NOT NULL AND kind IS NOT NULL GROUP BY server, asked, kind \
@@ -54,18 +56,17 @@ pub(super) async fn look(scope: &Scope<'_>) -> Result<(Vec<Finding>, u64), Query
         let name = servers.entry(r.text("server")).or_default().entry(r.text("asked")).or_default();
         let n = r.count("n");
         name.queries += n;
-        let outcome = Outcome { queries: n, first: r.int("first_id"), last: r.int("last_id") };
+        let spelled = Some(r.text("low")).filter(|low| *low == r.text("high"));
+        let outcome = Outcome { queries: n, spelled, first: r.int("first_id"), last: r.int("last_id") };
         name.by_kind.insert(r.text("kind"), outcome);
     }
     let mut findings = Vec::new();
-    let mut total = 0;
     for (server, names) in &servers {
-        total += names.values().map(|n| n.queries).sum::<u64>();
         let searched = searched(names);
         findings.extend(amplified(scope, server, names, &searched));
         findings.extend(failing(scope, server, names, &searched));
     }
-    Ok((findings, total))
+    Ok(findings)
 }
 
 /// Names that do not exist and are a name that does with a search domain behind it, and that name.
@@ -111,7 +112,7 @@ fn amplified(
         severity: Severity::Low,
         kind: "dns_search_domains",
         subject: server.to_owned(),
-        title: format!("Search domains waste {} DNS queries to {}", of(wasted, total), short(server)),
+        title: format!("Search domains waste {} to {}", of(wasted, total, "DNS query"), short(server)),
         explanation: format!(
             "Names that exist are first asked for with a search domain behind them, which does not exist, such as {}. Asked for: {}.",
             short(example),
@@ -187,11 +188,13 @@ fn fails(scope: &Scope<'_>, server: &str, kind: &str, mut bad: Vec<(&str, &Outco
     };
     let outcome = if kind == NONE { is("incomplete", "no_response") } else { is("dns_rcode", kind) };
     let mut conditions = all([is("protocol", "dns"), is("dst.name", server), outcome]);
-    if let [(only, _)] = bad.as_slice() {
-        conditions.push(format!(
-            "dns_questions.exists(q, q.matches({}))",
-            quoted(&format!("(?i)^{}$", escaped(only)))
-        ));
+    if let [(only, outcome)] = bad.as_slice() {
+        conditions.push(match &outcome.spelled {
+            Some(name) => format!("{} in dns_questions", quoted(name)),
+            None => {
+                format!("dns_questions.exists(q, q.matches({}))", quoted(&format!("(?i)^{}$", escaped(only))))
+            }
+        });
     }
     Finding {
         severity,

@@ -104,6 +104,6 @@ pub(super) fn ended(outcomes: &[String; 2]) -> String {
     match (low.is_empty(), low == high) {
         (true, _) => String::new(),
         (_, true) => format!(" All with {}.", super::words::short(low)),
-        _ => format!(" With {} and {}.", super::words::short(low), super::words::short(high)),
+        _ => format!(" Outcomes such as {} and {}.", super::words::short(low), super::words::short(high)),
     }
 }

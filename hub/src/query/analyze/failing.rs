@@ -51,9 +51,9 @@ fn failing(scope: &Scope<'_>, e: &Endpoint) -> Finding {
         severity,
         kind: if always { "always_failing" } else { "failing" },
         subject: e.server.clone(),
-        title: format!("{} {what}: {} calls", e.name(), of(e.failed, e.calls)),
+        title: format!("{} {what}: {}", e.name(), of(e.failed, e.calls, "call")),
         explanation: format!(
-            "{} ask for it, and it fails through the whole window, not in a burst.{}",
+            "Asked by {}. It fails through the whole window, not in a burst.{}",
             many(e.clients, "client"),
             ended(&e.failed_as)
         ),
@@ -76,7 +76,7 @@ fn rejecting(scope: &Scope<'_>, e: &Endpoint) -> Finding {
         severity: Severity::Low,
         kind: "rejected",
         subject: e.server.clone(),
-        title: format!("{} rejects its clients: {} calls", e.name(), of(e.rejected, e.calls)),
+        title: format!("{} rejects its clients: {}", e.name(), of(e.rejected, e.calls, "call")),
         explanation: format!(
             "The server blames the requests of {}: something wrong is asked again and again.{}",
             many(e.clients, "client"),

@@ -70,8 +70,8 @@ fn sent_again(scope: &Scope<'_>, r: &Row) -> Finding {
             percent(rate)
         ),
         explanation: format!(
-            "{} connections had to send bytes again, the worst of them {} times: packets are lost or very late on the way.",
-            of(r.count("hit"), r.count("n")),
+            "{} had to send bytes again, the worst of them {} times: packets are lost or very late on the way.",
+            of(r.count("hit"), r.count("n"), "connection"),
             r.count("most")
         ),
         numbers: numbers([

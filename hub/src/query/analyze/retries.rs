@@ -78,9 +78,9 @@ fn finding(scope: &Scope<'_>, r: &Row) -> Finding {
             many(again, "time")
         ),
         explanation: format!(
-            "The same request came again within {} s after it had failed; {} of these went well. Of {} calls {} failed, and the repetitions are load on a server that is in trouble.",
+            "The same request came again within {} s after it had failed; {} went well. Of {} calls {} failed, and the repetitions are load on a server that is in trouble.",
             AT_ONCE / 1_000_000_000,
-            of(helped, again),
+            of(helped, again, "repetition"),
             r.count("n"),
             r.count("bad")
         ),

@@ -15,9 +15,9 @@ pub(super) fn short(name: &str) -> String {
     name.chars().take(NAME_CHARS - 1).chain(['…']).collect()
 }
 
-/// `120 of 300 (40 %)`.
-pub(super) fn of(part: u64, whole: u64) -> String {
-    format!("{part} of {whole} ({})", percent(share(part, whole)))
+/// `120 of 300 calls (40 %)`.
+pub(super) fn of(part: u64, whole: u64, what: &str) -> String {
+    format!("{part} of {} ({})", many(whole, what), percent(share(part, whole)))
 }
 
 /// A share in percent; below ten with a decimal.
@@ -76,7 +76,10 @@ pub(super) fn many(n: u64, what: &str) -> String {
     if n == 1 {
         return format!("1 {what}");
     }
-    format!("{n} {what}s")
+    match what.strip_suffix('y') {
+        Some(start) => format!("{n} {start}ies"),
+        None => format!("{n} {what}s"),
+    }
 }
 
 /// The first few of many names, and how many are left.
@@ -95,10 +98,14 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(of(120, 300), "120 of 300 (40 %)");
-        assert_eq!(of(1, 300), "1 of 300 (0.3 %)");
+        assert_eq!(of(120, 300, "call"), "120 of 300 calls (40 %)");
+        assert_eq!(of(1, 1, "call"), "1 of 1 call (100 %)");
         assert_eq!([time(12), time(340_000), time(1_230_000)], ["12 us", "340 ms", "1.2 s"]);
         assert_eq!([bytes(12), bytes(2_048), bytes(3 << 20)], ["12 bytes", "2 KiB", "3.0 MiB"]);
+        assert_eq!(
+            [many(1, "query"), many(2, "query"), many(0, "call")],
+            ["1 query", "2 queries", "0 calls"]
+        );
         assert_eq!(span(3 * 86_400 * 1_000_000_000), "3 days");
         assert_eq!(second(1_795_000_000_123_456_789), "2026-11-18T11:06:40Z");
         assert_eq!(names(["a", "b", "c"], 2), "a, b and 1 more");

@@ -202,7 +202,7 @@ impl Plant {
         };
         self.set.call(CallId(id), &call, &sides(what.src, what.dst));
         self.calls.push(what);
-        if self.calls.len() % MESSAGE == 0 {
+        if self.calls.len().is_multiple_of(MESSAGE) {
             self.sent.push(self.set.take().unwrap());
         }
         id

@@ -42,7 +42,7 @@ async fn an_endpoint_that_always_fails() {
     }
     let finding = only(p, "always_failing").await;
     assert_eq!((number(&finding, "failed"), number(&finding, "calls")), (40, 40));
-    assert_eq!(title(&finding), "GET /prices/{} of items fails always: 40 of 40 (100 %) calls");
+    assert_eq!(title(&finding), "GET /prices/{} of items fails always: 40 of 40 calls (100 %)");
 }
 
 #[tokio::test]

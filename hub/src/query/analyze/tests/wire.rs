@@ -100,7 +100,7 @@ async fn names_that_do_not_resolve() {
         (0..30).for_each(|n| {
             _ = p.call(What::dns(
                 n * 25 * SECOND,
-                if n % 2 == 0 { "Gone.example" } else { "gone.example" },
+                if n % 2 == 0 && rcode.is_some() { "Gone.example" } else { "gone.example" },
                 rcode,
             ))
         });
@@ -189,6 +189,10 @@ async fn losses_of_the_capture() {
     let finding = only(p, "capture_loss").await;
     assert_eq!(number(&finding, "lost"), 20_000);
     assert_eq!(finding["severity"], "medium");
+
+    let mut p = healthy();
+    p.coverage("tls", "encrypted", 12);
+    assert_eq!(number(&only(p, "unread_tls").await, "times"), 12);
 
     let mut p = healthy();
     for n in 0..200 {
