@@ -4,6 +4,7 @@
 //! the answer: the window as absolute times, the filter as it was understood, and the coverage of
 //! the window. An empty answer says whether there was nothing or nothing was seen.
 
+pub mod analyze;
 pub mod answer;
 mod calls;
 mod compare;

@@ -13,12 +13,13 @@ use remora_tests::e2e::servers::Server;
 use remora_tests::e2e::{PATIENCE, objects, output, skipped, text, wait_for};
 use serde_json::{Value, json};
 
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 11] = [
     "list_api_calls",
     "get_api_call",
     "get_api_stats",
     "get_service_map",
     "compare_windows",
+    "analyze",
     "list_l4_flows",
     "query_sql",
     "get_status",
@@ -104,6 +105,13 @@ fn the_command_line_answers() -> Result<()> {
     ensure!(map[0]["failed"] == 1 && map[0]["protocol"] == "http", "{map:?}");
     let compared = remora.cli(&["compare", &kfl, "--since", "10m"])?;
     ensure!(err(&compared).contains("the baseline has no calls"), "{}", err(&compared));
+
+    let healthy = remora.cli(&["analyze", &kfl])?;
+    ensure!(
+        out(&healthy).is_empty() && err(&healthy).contains("looked at 2 calls: 2 http"),
+        "{}",
+        err(&healthy)
+    );
 
     let flows = wait_for("flows with bytes both ways", || {
         let kfl = format!("tcp && dst.port == {}", server.port);
@@ -257,6 +265,9 @@ fn tools_answer(remora: &Remora, server: &Server, style: Style) -> Result<()> {
         groups.len() == 2 && groups.iter().all(|g| g["count"] == 1 && g["elapsed_p99"].is_number()),
         "{stats}"
     );
+    let healthy = good_tool(&mut client, "analyze", &json!({"filter": kfl}))?;
+    ensure!(healthy["structuredContent"]["rows"] == json!([]), "{healthy}");
+    ensure!(content(&healthy).contains("no findings; looked at 2 calls"), "{healthy}");
     let flows =
         good_tool(&mut client, "list_l4_flows", &json!({"filter": format!("dst.port == {}", server.port)}))?;
     ensure!(flows["structuredContent"]["rows"].as_array().is_some_and(|r| r.len() == 2), "{flows}");
@@ -302,6 +313,36 @@ fn good_tool(client: &mut Client, name: &str, arguments: &Value) -> Result<Value
 
 fn content(result: &Value) -> &str {
     text(&result["content"][0], "text")
+}
+
+#[test]
+fn trouble_is_found_with_its_evidence() -> Result<()> {
+    if skipped("trouble_is_found_with_its_evidence", &["nginx", "curl"]) {
+        return Ok(());
+    }
+    let (remora, server) = seen()?;
+    let kfl = format!("http && dst.port == {}", server.port);
+    for n in 0..30 {
+        call(&server, &format!("/broken/{n}"))?;
+        call(&server, &format!("/file/small/{n}"))?;
+    }
+    remora.wait_for_calls(&kfl, "id", 62)?;
+    let found = objects(&good(&remora, &["analyze", &kfl, "-o", "ndjson"])?)?;
+    let failing =
+        found.iter().find(|f| f["kind"] == "always_failing").with_context(|| format!("{found:?}"))?;
+    ensure!(failing["numbers"]["failed"] == 30 && failing["severity"] == "high", "{failing}");
+    // What the finding names can be asked for.
+    let id = failing["calls"][0].to_string();
+    ensure!(good(&remora, &["call", &id])?.contains("/broken/"), "{failing}");
+    let mut client = Client::connect(&remora, Style::Json)?;
+    let next = good_tool(&mut client, text(failing, "next_tool"), &failing["next_arguments"])?;
+    ensure!(next["structuredContent"]["rows"].as_array().is_some_and(|r| r.len() == 30), "{next}");
+    let told = good(&remora, &["analyze", &kfl])?;
+    ensure!(
+        told.contains("fails always: 30 of 30 calls (100 %)") && told.contains("evidence: calls "),
+        "{told}"
+    );
+    remora.stop()
 }
 
 #[test]

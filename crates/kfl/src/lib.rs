@@ -35,6 +35,7 @@ pub use expr::{ArithOp, CompareOp, Expr, Literal, Pattern, Quantifier, TextOp, T
 pub use filter::{Filter, Target, TimeRange};
 pub use functions::{FUNCTIONS, FunctionDef};
 pub use network::Network;
+pub use print::quoted;
 
 /// Compiles a filter for one table. `now` is what `now()` stands for. Empty text (or nothing but
 /// blanks and comments) matches every row.

@@ -51,6 +51,9 @@ mod precedence {
     pub(super) const PRODUCT: u8 = 5;
 }
 
+/// Methods that may stand between their subject and a text.
+const METHODS: &[&str] = &["contains", "startsWith", "endsWith", "matches"];
+
 #[derive(Clone, Copy)]
 enum Infix {
     Or,
@@ -58,6 +61,8 @@ enum Infix {
     Compare(CompareOp),
     In,
     NotIn,
+    /// A method between its subject and its argument, as KFL1's pages have it: `path contains "/api"`.
+    Method(&'static str),
     Arith(ArithOp),
 }
 
@@ -66,7 +71,7 @@ impl Infix {
         match self {
             Self::Or => precedence::OR,
             Self::And => precedence::AND,
-            Self::Compare(_) | Self::In | Self::NotIn => precedence::RELATION,
+            Self::Compare(_) | Self::In | Self::NotIn | Self::Method(_) => precedence::RELATION,
             Self::Arith(ArithOp::Add | ArithOp::Sub) => precedence::SUM,
             Self::Arith(_) => precedence::PRODUCT,
         }
@@ -235,6 +240,11 @@ impl Parser {
             {
                 Infix::NotIn
             }
+            TokenKind::Ident(word) => {
+                let text = self.tokens.get(self.at + 1).is_some_and(|t| matches!(t.kind, TokenKind::Text(_)));
+                let method = METHODS.iter().find(|m| **m == word.as_str()).filter(|_| text)?;
+                Infix::Method(method)
+            }
             _ => return None,
         })
     }
@@ -262,12 +272,12 @@ impl Parser {
                 self.advance();
             }
             let right = self.binary(binds + 1)?;
-            left = self.join(op, left, right)?;
+            left = self.join(op, op_span, left, right)?;
         }
         Ok(left)
     }
 
-    fn join(&mut self, op: Infix, left: Node, right: Node) -> Parsed {
+    fn join(&mut self, op: Infix, op_span: Span, left: Node, right: Node) -> Parsed {
         let span = left.span.to(right.span);
         // A chain of one connective is one node, so that its length does not count as depth.
         let chain = |left: Node, right: Node, is_or: bool| {
@@ -293,6 +303,10 @@ impl Parser {
             }
             Infix::Arith(op) => {
                 self.node(Kind::Arith { op, left: Box::new(left), right: Box::new(right) }, span)
+            }
+            Infix::Method(name) => {
+                let (receiver, name) = (Some(Box::new(left)), name.to_owned());
+                self.node(Kind::Call { receiver, name, name_span: op_span, args: vec![right] }, span)
             }
             Infix::In | Infix::NotIn => {
                 let node = self.node(Kind::In { needle: Box::new(left), haystack: Box::new(right) }, span)?;

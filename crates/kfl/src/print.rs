@@ -57,7 +57,7 @@ pub(crate) fn print(expr: &Expr) -> String {
 }
 
 /// A text as a literal, in double quotation marks.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

@@ -37,7 +37,7 @@ const ALIASES: &[(&[&str], &[&str])] = &[
     (&["namespace", "ns"], &["namespaces", "src.namespace", "dst.namespace"]),
     (&["verb", "request.method", "http_method", "http.method", "http.request.method"], &["method"]),
     (&["uri", "request.url", "target", "http.request.uri"], &["url", "path"]),
-    (&["request.path", "endpoint", "route"], &["path"]),
+    (&["route"], &["path", "endpoint"]),
     (&["hostname", "authority", "domain", "request.host", "http.host", "vhost"], &["host", "dns_questions"]),
     (&["body", "content", "payload"], &["request.body", "response.body"]),
     (&["request.content", "request_body", "request.payload"], &["request.body"]),

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::asking::{
-    CallArgs, CallsArgs, CompareArgs, ExportArgs, ExportTls, FlowsArgs, MapArgs, SqlArgs, StatsArgs,
-    WindowArgs,
+    AnalyzeArgs, CallArgs, CallsArgs, CompareArgs, ExportArgs, ExportTls, FlowsArgs, MapArgs, SqlArgs,
+    StatsArgs, WindowArgs,
 };
 pub use self::reading::ReadingArgs;
 
@@ -67,6 +67,8 @@ pub enum Command {
     Map(MapArgs),
     /// Show what changed between two windows of time
     Compare(CompareArgs),
+    /// Find what is wrong: failures, slowness, broken connections, weak TLS, and what was not seen
+    Analyze(AnalyzeArgs),
     /// Run one read-only SELECT over calls, flows and the calls of each protocol
     Sql(SqlArgs),
     /// Write the packets behind calls as pcapng, for Wireshark

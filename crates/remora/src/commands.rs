@@ -35,6 +35,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Stats(args) => ask::stats(args).await,
         Command::Map(args) => ask::map(args).await,
         Command::Compare(args) => ask::compare(args).await,
+        Command::Analyze(args) => ask::analyze(args).await,
         Command::Sql(args) => ask::sql(args).await,
         Command::Export(args) => export::run(args).await,
         Command::Status(args) => status::run(args).await,

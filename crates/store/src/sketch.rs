@@ -24,10 +24,14 @@ pub(crate) const PERCENTILES: [u64; 4] = [50, 90, 95, 99];
 /// The aggregate `percentiles(value) -> list of ints`, one for each of [`PERCENTILES`]; null when
 /// there was no value.
 pub(crate) fn percentiles(value: Expr) -> Expr {
+    aggregate().call(vec![value])
+}
+
+/// The same by its name, for statements.
+pub(crate) fn aggregate() -> AggregateUDF {
     AggregateUDF::new_from_impl(Percentiles {
         signature: Signature::exact(vec![DataType::Int64], Volatility::Immutable),
     })
-    .call(vec![value])
 }
 
 /// Counts by bucket, from the lowest bucket used to the highest.

@@ -23,7 +23,13 @@ async fn open(dir: &std::path::Path) -> Store {
 }
 
 fn asked(text: &str) -> SqlQuery {
-    SqlQuery { text: text.to_owned(), window: TimeRange::default(), limit: 1_000, mask: true }
+    SqlQuery {
+        text: text.to_owned(),
+        window: TimeRange::default(),
+        filters: Vec::new(),
+        limit: 1_000,
+        mask: true,
+    }
 }
 
 fn json_rows(found: &SqlRows) -> Vec<Value> {

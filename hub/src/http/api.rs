@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::App;
 use super::openapi;
 use crate::query::request::{
-    CallIdArgument, CallRequest, CallsRequest, CompareRequest, FieldsRequest, FlowsRequest, MapRequest,
-    SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
+    AnalyzeRequest, CallIdArgument, CallRequest, CallsRequest, CompareRequest, FieldsRequest, FlowsRequest,
+    MapRequest, SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
 };
 use crate::query::{Answer, QueryError};
 
@@ -25,6 +25,7 @@ pub(super) fn router() -> Router<App> {
         .route("/flows", get(flows))
         .route("/map", get(service_map))
         .route("/compare", get(compare))
+        .route("/analyze", get(analyze))
         .route("/sql", get(sql))
         .route("/status", get(status))
         .route("/validate", get(validate))
@@ -102,6 +103,10 @@ async fn service_map(State(app): State<App>, RawQuery(q): RawQuery) -> Answered 
 
 async fn compare(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
     Ok(rows(&app.query.compare(&parse::<CompareRequest>(q)?).await?))
+}
+
+async fn analyze(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {
+    Ok(rows(&app.query.analyze(&parse::<AnalyzeRequest>(q)?).await?))
 }
 
 async fn sql(State(app): State<App>, RawQuery(q): RawQuery) -> Answered {

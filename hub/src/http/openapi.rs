@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::mcp::portable_schema;
 use crate::query::request::{
-    CallRequest, CallsRequest, CompareRequest, ExportRequest, FieldsRequest, FlowsRequest, MapRequest,
-    SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
+    AnalyzeRequest, CallRequest, CallsRequest, CompareRequest, ExportRequest, FieldsRequest, FlowsRequest,
+    MapRequest, SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
 };
 
 /// OpenAPI 3.1.
@@ -35,6 +35,7 @@ pub(super) fn document() -> Value {
     add("/api/v1/flows", "a page of flows", parameters::<FlowsRequest>());
     add("/api/v1/map", "who calls whom", parameters::<MapRequest>());
     add("/api/v1/compare", "what changed between two windows", parameters::<CompareRequest>());
+    add("/api/v1/analyze", "what is wrong, worst first", parameters::<AnalyzeRequest>());
     add("/api/v1/sql", "rows by read-only SQL", parameters::<SqlRequest>());
     add("/api/v1/status", "what is captured, lost and held", parameters::<StatusRequest>());
     add("/api/v1/validate", "checks a filter", parameters::<ValidateRequest>());

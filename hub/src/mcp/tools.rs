@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{export, schema};
+use crate::query::analyze;
 use crate::query::render::{self, Format};
 use crate::query::request::{
-    CallRequest, CallsRequest, CompareRequest, ExportRequest, FieldsRequest, FlowsRequest, MapRequest,
-    SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
+    AnalyzeRequest, CallRequest, CallsRequest, CompareRequest, ExportRequest, FieldsRequest, FlowsRequest,
+    MapRequest, SqlRequest, StatsRequest, StatusRequest, ValidateRequest,
 };
 use crate::query::{Answer, Query, QueryError};
 
@@ -48,6 +49,7 @@ pub(super) enum Kind {
     Stats,
     Map,
     Compare,
+    Analyze,
     Flows,
     Sql,
     Export,
@@ -113,6 +115,18 @@ const ENTRIES: &[Entry] = &[
                       gone, error rates, 95th percentiles of latency and call rates that moved more than chance explains, \
                       the most telling first. Ask this for \"what is different since the deployment\".",
         input: schema::of::<CompareRequest>,
+        output: rows_schema,
+    },
+    Entry {
+        kind: Kind::Analyze,
+        name: "analyze",
+        title: "Find what is wrong",
+        description: "Findings over a window, worst first: error bursts, failing, rejecting and slow endpoints, retries, N+1 calls, \
+                      refused, unanswered and reset connections, retransmits, DNS failures, TLS and certificates, big payloads, and \
+                      what the capture did not see. Each with severity, explanation, numbers, ids of calls or flows that show it, \
+                      a suggestion, and the tool call that looks closer. Ask this first for \"what is wrong?\". No findings means that \
+                      nothing stands out of what was looked at, which the notes name.",
+        input: schema::of::<AnalyzeRequest>,
         output: rows_schema,
     },
     Entry {
@@ -242,6 +256,14 @@ pub(super) async fn call(kind: Kind, arguments: JsonObject, query: &Query) -> Re
             let request: CompareRequest = parse(arguments)?;
             Ok(output(query.compare(&request).await?, request.format.unwrap_or_default()))
         }
+        Kind::Analyze => {
+            let request: AnalyzeRequest = parse(arguments)?;
+            let answer = query.analyze(&request).await?;
+            Ok(match request.format {
+                Some(format) => output(answer, format),
+                None => fitted(answer, |a| analyze::findings(&a.rows, CONTENT_BYTES)),
+            })
+        }
         Kind::Flows => {
             let request: FlowsRequest = parse(arguments)?;
             let format = request.format.unwrap_or_default();
@@ -303,8 +325,12 @@ where
 
 /// Rows as text up to the cap; the structured rows are cut at the same place, so that neither
 /// holds what the other lacks.
-fn output(mut answer: Answer, format: Format) -> Output {
-    let (mut text, shown) = render::rows(&answer, format, CONTENT_BYTES);
+fn output(answer: Answer, format: Format) -> Output {
+    fitted(answer, |a| render::rows(a, format, CONTENT_BYTES))
+}
+
+fn fitted(mut answer: Answer, render: impl Fn(&Answer) -> (String, usize)) -> Output {
+    let (mut text, shown) = render(&answer);
     if shown < answer.rows.len() {
         let total = answer.rows.len();
         answer.rows.truncate(shown);

@@ -177,6 +177,23 @@ pub struct CompareRequest {
     pub format: Option<Format>,
 }
 
+/// Asks what is wrong.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnalyzeRequest {
+    /// KFL filter. Empty: everything.
+    #[serde(alias = "kfl")]
+    pub filter: Option<String>,
+    /// Start of the window: an age (`15m`, `2h`, `7d`), an RFC 3339 time, or `all`. Default 15m.
+    pub since: Option<String>,
+    /// End of the window, in the same forms. Default: now.
+    pub until: Option<String>,
+    /// Findings shown, 1 to 1000. Default 20.
+    pub limit: Option<u32>,
+    /// `tsv`, `json` or `markdown`. Default: a few lines for each finding.
+    pub format: Option<Format>,
+}
+
 /// Asks in SQL.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -16,6 +16,7 @@ impl Query {
         let query = SqlQuery {
             text: request.query.clone(),
             window: window.into(),
+            filters: Vec::new(),
             limit: limit(request.limit)?,
             mask: !self.reveal_secrets,
         };

@@ -3,7 +3,7 @@
 use regex::RegexBuilder;
 use remora_model::Timestamp;
 
-use super::{Bound, Checker, and, or, with_article};
+use super::{Bound, Checker, and, legacy, or, with_article};
 use crate::functions::FUNCTIONS;
 use crate::print::brief_text;
 use crate::syntax::{Kind, Node};
@@ -44,7 +44,7 @@ impl Checker<'_> {
                 let [] = self.arity(&all, span, "now()")?;
                 Some(Expr::Literal(Literal::Time(self.now)))
             }
-            "timestamp" => {
+            "timestamp" | "datetime" => {
                 let [of] = self.arity(&all, span, "timestamp(\"2026-11-21T04:40:49Z\")")?;
                 self.timestamp(of)
             }
@@ -120,7 +120,25 @@ impl Checker<'_> {
                     found.help("cidr(\"10.0.0.0/8\").containsIP(src.ip), or ip_in(src.ip, \"10.0.0.0/8\")"),
                 )
             }
-            _ => self.unknown_function(name, name_span),
+            _ => match legacy::span(name) {
+                Some(nanos) => {
+                    let [of] = self.arity(&all, span, &format!("{name}(5)"))?;
+                    self.span_of(name, of, nanos)
+                }
+                None => self.unknown_function(name, name_span),
+            },
+        }
+    }
+
+    /// A span of time as KFL1 writes it: `minutes(5)`.
+    fn span_of(&mut self, name: &str, of: &Node, nanos: i64) -> Option<Expr> {
+        let Kind::Int(n) = of.kind else {
+            let found = Diagnostic::error(of.span, format!("{name}() takes a whole number"));
+            return self.report(found.help(format!("for example {name}(5)")));
+        };
+        match n.checked_mul(nanos) {
+            Some(nanos) => Some(Expr::Literal(Literal::Duration(nanos))),
+            None => self.error(of.span, "the span of time is out of range"),
         }
     }
 
@@ -215,7 +233,7 @@ impl Checker<'_> {
         self.report(Diagnostic::error(span, message).help(help))
     }
 
-    fn pattern(&mut self, node: &Node) -> Option<Pattern> {
+    pub(super) fn pattern(&mut self, node: &Node) -> Option<Pattern> {
         let text = self.constant_text(node, "a regular expression")?;
         self.regexes += 1;
         if self.regexes > limits::REGEXES {

@@ -1,6 +1,6 @@
 //! `==`, `<` and their kin, and `in`.
 
-use super::{Checker, or, with_article};
+use super::{Checker, legacy, or, with_article};
 use crate::print::brief_text;
 use crate::syntax::{Kind, Node};
 use crate::{CompareOp, Diagnostic, Expr, Literal, Span, Type};
@@ -19,6 +19,12 @@ impl Checker<'_> {
         {
             return reported;
         }
+        if matches!(op, CompareOp::Eq | CompareOp::Ne)
+            && let Kind::Text(text) = &right.kind
+            && legacy::is_pattern(&self.source(right.span), text)
+        {
+            return self.compare_pattern(op, left, right);
+        }
         let (l, r) = (self.any(left), self.any(right));
         let (l, r) = (l?, r?);
         self.check_comparable(op, (&l, left.span), (&r, right.span), span)?;
@@ -31,6 +37,20 @@ impl Checker<'_> {
         let l = settle(self, l, &r, left.span);
         let r = settle(self, r, &l, right.span);
         Some(comparison(op, l, r))
+    }
+
+    /// `path == r"^/api"`: a regular expression, as in KFL1.
+    fn compare_pattern(&mut self, op: CompareOp, left: &Node, right: &Node) -> Option<Expr> {
+        let (subject, pattern) = (self.text(left, "what is matched"), self.pattern(right));
+        let matches = Expr::Matches { subject: Box::new(subject?), pattern: pattern? };
+        let name = self.source(left.span);
+        let note = Diagnostic::note(
+            right.span,
+            format!("read as a regular expression, as in KFL1: {name}.matches(...)"),
+        );
+        let _: Option<()> =
+            self.report(note.help("a text that is compared as it is stands in quotation marks without an r"));
+        Some(if op == CompareOp::Eq { matches } else { Expr::Not(Box::new(matches)) })
     }
 
     /// `method == GET`: reports the word, unless it is one that means something.

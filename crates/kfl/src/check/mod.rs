@@ -3,6 +3,7 @@
 mod call;
 mod compare;
 mod fold;
+mod legacy;
 mod resolve;
 mod text;
 

@@ -3,7 +3,7 @@
 use remora_model::field::{self, by_name};
 use remora_model::{FieldDef, FieldId, FieldType};
 
-use super::{Bound, Checker};
+use super::{Bound, Checker, legacy};
 use crate::syntax::{Kind, Node};
 use crate::{Diagnostic, Expr, Literal, Span, Target, Type};
 use crate::{print, suggest};
@@ -21,11 +21,13 @@ const SIDES: &[(&str, &str)] = &[("client", "src"), ("server", "dst")];
 impl Checker<'_> {
     /// The field of that name, by its own name or with `client` or `server` for its side.
     fn named(name: &str) -> Option<&'static FieldDef> {
-        by_name(name).or_else(|| {
-            let (side, rest) = name.split_once('.')?;
-            let (_, ours) = SIDES.iter().find(|(theirs, _)| *theirs == side)?;
-            by_name(&format!("{ours}.{rest}"))
-        })
+        by_name(name)
+            .or_else(|| {
+                let (side, rest) = name.split_once('.')?;
+                let (_, ours) = SIDES.iter().find(|(theirs, _)| *theirs == side)?;
+                by_name(&format!("{ours}.{rest}"))
+            })
+            .or_else(|| legacy::field(name))
     }
 
     fn in_target(&self, def: &FieldDef) -> bool {
@@ -54,6 +56,11 @@ impl Checker<'_> {
         let Some((used, def)) = longest else {
             return self.unknown(&names, node.span);
         };
+        let name = names[..used].join(".");
+        if legacy::field(&name).is_some() {
+            let note = Diagnostic::note(node.span, format!("`{name}` of KFL1 is `{}`", def.name));
+            let _: Option<()> = self.report(note);
+        }
         match names[used..] {
             [] => {
                 self.check_field(def, node.span)?;

@@ -43,6 +43,7 @@ fields! { nothing before;
     CORR_METHOD "corr_method" Text Call, Repeating, "\"descriptor\"", "how plaintext of TLS was joined to its connection: nested_io, descriptor, structure, adjacent_io or unknown";
     SUMMARY "summary" Text Call, Derived, "summary.contains(\"/api/orders\")", "what was asked, in a line, whatever the protocol, up to 256 characters: such as method, host and target, or the statement";
     OUTCOME "outcome" Text Call, Derived, "outcome != \"200\"", "how it ended, in a word, whatever the protocol: status, code or error text";
+    ENDPOINT "endpoint" Text Call, Derived, "endpoint == \"GET /api/orders/{}\"", "what was asked without what differs from call to call: method and path, statement, or command and key, with {} for numbers, ids and quoted text";
     REQUEST_BYTES "request_bytes" Int Call, Stored, "512", "bytes of the request on the wire, framing included";
     RESPONSE_BYTES "response_bytes" Int Call, Stored, "2048", "bytes of the response on the wire, framing included";
     REQUEST_POS "request_pos" Int Call, Stored, "0", "offset of the request in the client's byte stream as captured";

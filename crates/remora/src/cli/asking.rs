@@ -142,6 +142,23 @@ pub struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct AnalyzeArgs {
+    /// Filter, for example 'dst.name == "payments"'
+    #[arg(value_name = "KFL", default_value = "")]
+    pub kfl: String,
+    #[command(flatten)]
+    pub window: WindowArgs,
+    /// Most findings to print
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub limit: u64,
+    /// Output format; table is a few lines for each finding
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Format,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
 pub struct SqlArgs {
     /// One SELECT, or - to read it from standard input. Views: calls, flows, and one named like each
     /// protocol. Columns: the fields of 'remora kfl fields', with dots as underscores, for example

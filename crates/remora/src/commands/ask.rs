@@ -2,13 +2,15 @@
 
 use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
+use remora_hub::query::analyze::findings;
 use remora_kfl::Target;
 use remora_model::{FieldId, Timestamp};
 use serde_json::Value;
 
 use super::Usage;
 use crate::cli::{
-    CallArgs, CallsArgs, CompareArgs, Connection, FlowsArgs, Format, MapArgs, SqlArgs, StatsArgs, WindowArgs,
+    AnalyzeArgs, CallArgs, CallsArgs, CompareArgs, Connection, FlowsArgs, Format, MapArgs, SqlArgs,
+    StatsArgs, WindowArgs,
 };
 use crate::client::Client;
 use crate::output::{self, Row, Stream};
@@ -225,6 +227,24 @@ pub async fn compare(args: CompareArgs) -> Result<()> {
         ("limit", args.limit.clamp(1, PAGE).to_string()),
     ];
     table("/api/v1/compare", &args.connection, &parameters, args.output).await
+}
+
+pub async fn analyze(args: AnalyzeArgs) -> Result<()> {
+    check_filter(&args.kfl, Target::Calls)?;
+    let parameters = [
+        ("filter", args.kfl.clone()),
+        ("since", args.window.since.clone()),
+        ("until", args.window.until.clone().unwrap_or_default()),
+        ("limit", args.limit.clamp(1, PAGE).to_string()),
+    ];
+    if args.output != Format::Table {
+        return table("/api/v1/analyze", &args.connection, &parameters, args.output).await;
+    }
+    let mut answer = Client::new(&args.connection)?.get("/api/v1/analyze", &parameters).await?;
+    let rows = take_rows(&mut answer);
+    output::text(&findings(&rows, usize::MAX).0)?;
+    remarks(&answer, rows.is_empty(), false);
+    Ok(())
 }
 
 pub async fn sql(args: SqlArgs) -> Result<()> {

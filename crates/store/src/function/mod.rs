@@ -6,6 +6,7 @@
 mod collection;
 mod derive;
 mod mask;
+mod shape;
 mod text;
 
 use std::collections::BTreeSet;
@@ -50,6 +51,8 @@ pub(crate) enum Op {
     Div,
     /// (int, int) -> int
     Rem,
+    /// (text) -> text without numbers, ids and literals
+    Shape,
     /// (text, list) -> bool
     InList,
     /// (list or map) -> int
@@ -119,6 +122,12 @@ impl Op {
         ScalarUDF::new_from_impl(Function { op: self, name, signature }).call(args)
     }
 
+    /// It as a function of one text that statements call by this name.
+    pub(crate) fn named(self, name: &str) -> ScalarUDF {
+        let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
+        ScalarUDF::new_from_impl(Function { op: self, name: name.to_owned(), signature })
+    }
+
     fn return_type(&self) -> DataType {
         match self {
             Self::TextTest(..)
@@ -129,9 +138,12 @@ impl Op {
             | Self::HasKey(_)
             | Self::IdIn(_)
             | Self::Quantified(_) => DataType::Boolean,
-            Self::LowerAscii | Self::UpperAscii | Self::ToText | Self::MapValue(_) | Self::JoinList => {
-                DataType::Utf8
-            }
+            Self::LowerAscii
+            | Self::UpperAscii
+            | Self::ToText
+            | Self::Shape
+            | Self::MapValue(_)
+            | Self::JoinList => DataType::Utf8,
             Self::TextSize | Self::ParseInt | Self::Div | Self::Rem | Self::CollectionSize => DataType::Int64,
             Self::QueryString
             | Self::RequestCookies
@@ -154,6 +166,7 @@ impl Op {
             Self::LowerAscii => text::map(arg, |s| s.to_ascii_lowercase()),
             Self::UpperAscii => text::map(arg, |s| s.to_ascii_uppercase()),
             Self::ToText => text::map(arg, str::to_owned),
+            Self::Shape => text::map(arg, shape::shape),
             Self::TextSize => text::to_int(arg, |s| i64::try_from(s.chars().count()).ok()),
             Self::ParseInt => text::to_int(arg, text::parse_int),
             Self::CollectionSize => collection::size(arg),

@@ -27,6 +27,7 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
     Some(match id {
         f::SUMMARY => summary()?,
         f::OUTCOME => outcome()?,
+        f::ENDPOINT => endpoint()?,
         f::TIMESTAMP => column(f::TS),
         f::CONN_ID => column(f::FLOW_ID),
         f::PROCESS_NAME | f::LOCAL_PROCESS_NAME => either(f::DST_PROCESS, f::SRC_PROCESS),
@@ -100,6 +101,23 @@ fn summary() -> Option<Expr> {
         let line = (!parts.is_empty()).then(|| concat_ws(lit(" "), parts))?;
         Some(nullif(left(line, lit(SUMMARY_CHARS as i64)), lit("")))
     })
+}
+
+/// What was asked without what differs from call to call.
+fn endpoint() -> Option<Expr> {
+    let asked = by_protocol(|p| {
+        let parts = match p {
+            // A URL has a query, and a server is known by its name.
+            Protocol::Http | Protocol::Grpc => &[f::METHOD, f::PATH],
+            // The rest of a command is data.
+            Protocol::Redis => &[f::REDIS_TYPE, f::REDIS_KEY],
+            p => p.summary(),
+        };
+        let parts: Vec<Expr> = parts.iter().map(|id| text(*id)).collect();
+        let line = (!parts.is_empty()).then(|| concat_ws(lit(" "), parts))?;
+        Some(nullif(left(line, lit(SUMMARY_CHARS as i64)), lit("")))
+    })?;
+    Some(Op::Shape.call(vec![asked]))
 }
 
 /// How it ended, in a word.

@@ -26,6 +26,8 @@ pub(super) struct Checked {
     pub(super) parsed: Statement,
     /// The views that it names.
     pub(super) tables: BTreeSet<String>,
+    /// The names that can be columns of them; `None` where it may want all.
+    pub(super) columns: Option<BTreeSet<String>>,
 }
 
 /// Parses and checks.
@@ -57,8 +59,35 @@ pub(super) fn statement(text: &str) -> Result<Checked> {
         return Err(problem);
     }
     let local = |table: &String| names.local.contains(table);
-    let tables = names.tables.into_iter().filter(|t| !local(t)).collect();
-    Ok(Checked { parsed, tables })
+    let tables: BTreeSet<String> = names.tables.into_iter().filter(|t| !local(t)).collect();
+    // What all columns have in common cannot be told from some of them.
+    let natural = parsed.to_string().to_ascii_uppercase().contains("NATURAL");
+    let columns = (!names.all && !natural).then_some(names.columns);
+    Ok(Checked { parsed, tables, columns })
+}
+
+/// Whether a query selects all columns of a relation that is neither one of `local` nor in brackets.
+fn wants_all(body: &SetExpr, local: &BTreeSet<String>) -> bool {
+    match body {
+        SetExpr::Select(select) => {
+            let star =
+                |i: &SelectItem| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+            let of_view = |relation: &TableFactor| match relation {
+                TableFactor::Derived { .. } => false,
+                TableFactor::Table { name, .. } => single(name).is_none_or(|name| !local.contains(&name)),
+                _ => true,
+            };
+            let relations = select
+                .from
+                .iter()
+                .flat_map(|f| std::iter::once(&f.relation).chain(f.joins.iter().map(|j| &j.relation)));
+            select.projection.iter().any(star) && relations.into_iter().any(of_view)
+        }
+        SetExpr::SetOperation { left, right, .. } => wants_all(left, local) || wants_all(right, local),
+        // It is visited by itself.
+        SetExpr::Query(_) | SetExpr::Values(_) => false,
+        _ => true,
+    }
 }
 
 fn refuse<T>(problem: impl Into<String>, advice: &str) -> Result<T> {
@@ -72,6 +101,10 @@ struct Names {
     tables: BTreeSet<String>,
     /// Names that `WITH` gives.
     local: BTreeSet<String>,
+    /// Names in the place of columns.
+    columns: BTreeSet<String>,
+    /// All columns of a view are wanted.
+    all: bool,
 }
 
 impl VisitorMut for Names {
@@ -96,6 +129,7 @@ impl VisitorMut for Names {
                     .collect();
             }
         }
+        self.all |= wants_all(&query.body, &self.local);
         ControlFlow::Continue(())
     }
 
@@ -159,6 +193,13 @@ impl VisitorMut for Names {
                 let sides = [left, right]
                     .map(|side| std::mem::replace(side.as_mut(), Expr::Value(Value::Null.into())));
                 *expr = call(functions::JOIN, sides);
+            }
+            _ => {}
+        }
+        match expr {
+            Expr::Identifier(ident) => _ = self.columns.insert(ident.value.to_ascii_lowercase()),
+            Expr::CompoundIdentifier(parts) => {
+                self.columns.extend(parts.iter().map(|p| p.value.to_ascii_lowercase()));
             }
             _ => {}
         }
@@ -277,6 +318,25 @@ mod tests {
             "SELECT c.src_ip, c.path FROM calls AS c JOIN http ON http.src_ip = c.src_ip"
         );
         assert_eq!(read.tables.into_iter().collect::<Vec<_>>(), ["calls", "http"]);
+    }
+
+    #[test]
+    fn the_columns_are_known_that_can_be_meant() {
+        let columns =
+            |text: &str| statement(text).unwrap().columns.map(|c| c.into_iter().collect::<Vec<_>>());
+        let some = |names: &[&str]| Some(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        assert_eq!(columns("SELECT SRC.IP, count(*) FROM calls GROUP BY 1"), some(&["src_ip"]));
+        assert_eq!(columns("SELECT c.request.headers['host'] FROM calls c"), some(&["c", "request_headers"]));
+        assert_eq!(columns("WITH x AS (SELECT id FROM dns) SELECT * FROM x"), some(&["id"]));
+        assert_eq!(columns("SELECT *, 1 AS one FROM (SELECT id FROM dns)"), some(&["id"]));
+        for text in [
+            "SELECT *, 1 AS one FROM calls",
+            "SELECT h.* FROM http h JOIN (SELECT 1) ON true",
+            "SELECT id FROM http UNION ALL SELECT * FROM dns",
+            "SELECT id FROM http NATURAL JOIN dns",
+        ] {
+            assert_eq!(columns(text), None, "{text}");
+        }
     }
 
     #[test]

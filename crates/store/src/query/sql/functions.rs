@@ -17,6 +17,9 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use crate::function::Op;
+use crate::sketch;
+
 /// Bytes that a function may make of one batch of rows.
 const MOST: usize = 64 << 20;
 
@@ -76,6 +79,8 @@ pub(super) fn restrict(state: &mut SessionState) -> Result<()> {
         }
     }
     state.register_udf(Arc::new(ScalarUDF::new_from_impl(Join::new())))?;
+    state.register_udf(Arc::new(Op::Shape.named("shape")))?;
+    state.register_udaf(Arc::new(sketch::aggregate()))?;
     Ok(())
 }
 

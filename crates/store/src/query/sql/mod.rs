@@ -19,7 +19,7 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::DataFrame;
 use futures::StreamExt as _;
-use remora_kfl::TimeRange;
+use remora_kfl::{Filter, TimeRange};
 use remora_model::{FieldDef, Table};
 
 use super::Cost;
@@ -35,6 +35,8 @@ pub struct SqlQuery {
     pub text: String,
     /// Rows outside of it are not there for the statement.
     pub window: TimeRange,
+    /// Nor are rows that do not match: of calls, of flows, or one for each.
+    pub filters: Vec<Filter>,
     /// Rows wanted, at most [`crate::StoreConfig::max_page_rows`].
     pub limit: usize,
     /// Mask credentials in maps of headers and cookies before the statement sees them.
@@ -84,12 +86,20 @@ pub(crate) async fn sql(session: Session, query: SqlQuery) -> Result<SqlRows> {
     let most = session.shared.config.max_answer_bytes;
     let wrong = |e: &DataFusionError| explain(&session, e);
     let statement = check::statement(&query.text)?;
-    views::register(&session, &statement.tables, query.window, query.mask)?;
-    let state = session.context.state();
-    let plan = state
-        .statement_to_plan(datafusion::sql::parser::Statement::Statement(Box::new(statement.parsed)))
-        .await
-        .map_err(|e| wrong(&e))?;
+    // Planning takes time for each of hundreds of columns, so only those are there that can be meant. Where
+    // that was wrong, or the statement is, all of them are: then the planner knows what may have been meant.
+    let planned = async |only| {
+        views::register(&session, &statement.tables, only, &query)?;
+        let parsed = Box::new(statement.parsed.clone());
+        let state = session.context.state();
+        let plan = state.statement_to_plan(datafusion::sql::parser::Statement::Statement(parsed)).await;
+        Ok((state, plan.map_err(|e| wrong(&e))?))
+    };
+    let mut plan: Result<_> = planned(statement.columns.as_ref()).await;
+    if plan.is_err() && statement.columns.is_some() {
+        plan = planned(None).await;
+    }
+    let (state, plan) = plan?;
     let only_reads =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     only_reads.verify_plan(&plan).map_err(|e| wrong(&e))?;

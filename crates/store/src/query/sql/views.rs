@@ -8,12 +8,13 @@ use remora_kfl::TimeRange;
 use remora_model::field::{CATALOGUE, Scope};
 use remora_model::{FieldDef, FieldId, FieldType, Protocol, Storage, Table, field};
 
-use super::{SqlView, names};
+use super::{SqlQuery, SqlView, names};
 use crate::Result;
 use crate::function::Op;
 use crate::query::engine::Session;
-use crate::query::page::within;
+use crate::query::page::{condition, within};
 use crate::query::scan::{parts, prune};
+use crate::query::values;
 
 /// Maps in which some values are credentials, and those in which all may be.
 const HEADERS: &[FieldId] = &[field::REQUEST_HEADERS, field::RESPONSE_HEADERS];
@@ -53,16 +54,19 @@ pub(super) fn default_columns(name: &str) -> Option<Vec<String>> {
     Some(columns.map(|(name, _)| name.clone()).collect())
 }
 
-/// Makes the views of these names known to the session. Names that no view has are left to the
-/// planner, which says so.
+/// Makes the views of these names known to the session, with these columns or all. Names that no view has
+/// are left to the planner, which says so.
 pub(super) fn register(
     session: &Session,
     wanted: &BTreeSet<String>,
-    window: TimeRange,
-    mask: bool,
+    only: Option<&BTreeSet<String>>,
+    query: &SqlQuery,
 ) -> Result<()> {
     for view in all().into_iter().filter(|v| wanted.contains(v.name)) {
-        let inside = within(window).unwrap_or_else(|| lit(true));
+        let mut inside = within(query.window).unwrap_or_else(|| lit(true));
+        for filter in query.filters.iter().filter(|f| values::table(f.target) == view.table) {
+            inside = inside.and(condition(filter, view.table, TimeRange::default())?);
+        }
         let of = match protocol(&view) {
             // gRPC, WebSocket and GraphQL are HTTP too.
             Some(of) => Some(flag(of)?),
@@ -70,11 +74,16 @@ pub(super) fn register(
         };
         let condition = of.into_iter().fold(inside, Expr::and);
         let parts = prune(parts(&session.shared, view.table), view.table, &condition)?;
-        let columns = view.columns.iter().map(|(name, def)| Ok(value(def, view.table, mask)?.alias(name)));
+        // One at least: a view without columns has no rows to count.
+        let some = |name: &str| only.is_none_or(|only| only.contains(name)) || name == field::TS.def().name;
+        let columns = view.columns.iter().filter(|(name, _)| some(name));
+        let columns = columns.map(|(name, def)| Ok(value(def, view.table, query.mask)?.alias(name)));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let frame = session.frame(view.table, parts)?;
         let frame = frame.filter(condition).and_then(|f| f.select(columns)).map_err(|e| session.error(&e))?;
-        session.context.register_table(view.name, frame.into_view()).map_err(|e| session.error(&e))?;
+        let known = session.context.deregister_table(view.name);
+        let known = known.and_then(|_| session.context.register_table(view.name, frame.into_view()));
+        known.map_err(|e| session.error(&e))?;
     }
     Ok(())
 }
