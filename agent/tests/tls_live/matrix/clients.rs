@@ -1,13 +1,13 @@
 //! The clients of the matrix.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::calls::{Must, Wanted};
 use super::cell::{Cell, Client, Role};
 use super::databases;
-use super::lab::{Lab, finished};
+use super::lab::{Lab, PATIENCE, finished};
 use super::servers::{certificates, version};
 use crate::programs::sha256;
 
@@ -54,7 +54,7 @@ fn words(mut command: Command, words: &[&str]) -> Command {
     command
 }
 
-fn piped(mut command: Command) -> Result<std::process::Child, String> {
+fn piped(mut command: Command) -> Result<Child, String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map_err(|e| format!("{command:?}: {e}"))
 }
@@ -149,11 +149,38 @@ async fn raw(lab: &Lab, cell: &Cell, port: u16, watched: bool) -> Result<(), Str
             write!(input, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n").unwrap();
         }
         input.flush().unwrap();
-        finished(child).await?;
+        if cell.client == Client::Tstclnt {
+            // It does not end when the server does.
+            let sizes = paths.iter().map(|path| {
+                std::fs::metadata(lab.path().join(path[1..].split('?').next().unwrap())).unwrap().len()
+            });
+            received(child, sizes.sum(), b"line 1999 of a page\n").await?;
+        } else {
+            finished(child).await?;
+        }
         // Its end would be the client's.
         drop(input);
     }
     Ok(())
+}
+
+/// Waits until a client has printed more than `least` bytes and then `end`, and ends it.
+async fn received(mut child: Child, least: u64, end: &'static [u8]) -> Result<(), String> {
+    let mut output = child.stdout.take().unwrap();
+    let read = tokio::task::spawn_blocking(move || {
+        let (mut got, mut room) = (Vec::new(), vec![0; 1 << 16]);
+        while (got.len() as u64) < least || !got.ends_with(end) {
+            match output.read(&mut room) {
+                Ok(n) if n > 0 => got.extend_from_slice(&room[..n]),
+                _ => return Err(format!("the client ends after {} bytes", got.len())),
+            }
+        }
+        Ok(())
+    });
+    let read = tokio::time::timeout(PATIENCE, read).await;
+    _ = child.kill();
+    _ = child.wait();
+    read.map_err(|_| "the client takes too long".to_owned())?.unwrap()
 }
 
 /// What a server of this test's own has written down.

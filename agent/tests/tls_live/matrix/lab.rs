@@ -18,7 +18,7 @@ use crate::hub::Hub;
 use crate::programs::{big, has, site, which};
 
 /// Longest wait for anything; only a failure takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of a large body.
 const BIG: usize = 3_000_000;
@@ -237,11 +237,22 @@ impl Lab {
 
 /// Waits for a client's end; what it has printed.
 pub(super) async fn finished(child: Child) -> Result<String, String> {
+    let pid = child.id();
     let wait = tokio::task::spawn_blocking(move || child.wait_with_output());
-    let out = wait.await.unwrap().map_err(|e| e.to_string())?;
+    let mut wait = std::pin::pin!(wait);
+    let out = match tokio::time::timeout(PATIENCE, &mut wait).await {
+        Ok(out) => out,
+        Err(_) => {
+            _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+            wait.await
+        }
+    };
+    let out = out.unwrap().map_err(|e| e.to_string())?;
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     if !out.status.success() {
-        eprintln!("{}: {said}{}", out.status, String::from_utf8_lossy(&out.stderr));
+        let end = said.len().saturating_sub(500);
+        let end = said.get(end..).unwrap_or_default();
+        eprintln!("{}: {end}{}", out.status, String::from_utf8_lossy(&out.stderr));
         return Err("the client fails".to_owned());
     }
     Ok(said)

@@ -44,6 +44,7 @@ async fn every_library_at_every_end() {
         config.capture.reading.bodies = "*=hash".parse().unwrap();
         // On a busy machine the reader comes late.
         config.tls.ring_bytes = 64 << 20;
+        config.tls.queue_bytes = 256 << 20;
         config.tls.call_budget = Some(8 << 20);
         config.tls.only_processes = cells::WATCHED.iter().map(|name| (*name).to_owned()).collect();
     });
@@ -61,6 +62,9 @@ async fn every_library_at_every_end() {
         done.push((cell, *port, wanted));
     }
     let (hub, agent) = lab.into_parts();
+    let mut status = agent.status();
+    status["tls"]["processes"] = serde_json::Value::Null;
+    eprintln!("{status:#}");
     assert!(agent.shutdown(Duration::from_secs(60)).await.delivered);
     let rows = hub.rows(remora_model::Table::Calls);
     let mut table = Table::read();
@@ -69,7 +73,15 @@ async fn every_library_at_every_end() {
         let found = wanted.and_then(|wanted| calls::check(&rows, cell, port, &wanted));
         let outcome = match found {
             Ok(()) => Outcome::Pass,
-            Err(why) => Outcome::Not(why),
+            Err(why) => {
+                let all = calls::of(&rows, cell, port);
+                for row in &all {
+                    let text = |name| crate::programs::text(row, name);
+                    let names = ["url", "src.port", "flow_id", "incomplete", "request_pos", "response_pos", "ts"];
+                    eprintln!("{:?}", names.map(text));
+                }
+                Outcome::Not(why)
+            }
         };
         eprintln!("{}: {outcome}", cell.name());
         wrong.extend(table.put(cell, outcome));
