@@ -23,6 +23,14 @@ pub fn low17(mut value: u64) -> u64 {
     value
 }
 
+/// The low 7 bits, in the same way.
+#[inline(always)]
+pub fn low7(mut value: u64) -> u64 {
+    // SAFETY: one instruction on one register.
+    unsafe { asm!("{v} &= 0x7f", v = inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}
+
 /// The low 2 bits, in the same way.
 #[inline(always)]
 pub fn low2(mut value: u64) -> u64 {

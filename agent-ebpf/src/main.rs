@@ -23,6 +23,7 @@ mod tls_go;
 mod tls_library;
 mod tls_process;
 mod tls_record;
+mod tls_secret;
 mod tls_socket;
 
 #[cfg(not(test))]

@@ -7,7 +7,7 @@ use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{
         bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_probe_read_user as read_user,
-        bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+        bpf_ringbuf_discard, bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
     },
 };
 use remora_abi::{
@@ -34,9 +34,9 @@ const TCP: u8 = 6;
 
 /// A record with room for `N` bytes.
 #[repr(C)]
-struct Record<const N: usize> {
-    header: TlsHeader,
-    data: [u8; N],
+pub struct Record<const N: usize> {
+    pub header: TlsHeader,
+    pub data: [u8; N],
 }
 
 /// Plaintext that a call has read or written.
@@ -196,8 +196,7 @@ fn copy(header: &mut TlsHeader, buf: u64, n: u32) {
 /// False when the ring is full.
 #[inline(always)]
 fn chunk<const N: usize, const WHOLE: bool>(header: &TlsHeader, from: u64, size: u32) -> bool {
-    // SAFETY: the ring is a map of this object.
-    let record = unsafe { bpf_ringbuf_reserve(ring(), size_of::<Record<N>>() as u64, 0) }.cast::<Record<N>>();
+    let record = reserve::<Record<N>>();
     if record.is_null() {
         return false;
     }
@@ -231,8 +230,7 @@ fn chunk<const N: usize, const WHOLE: bool>(header: &TlsHeader, from: u64, size:
 /// Sends a record without plaintext.
 #[inline(always)]
 pub fn event(header: &TlsHeader) {
-    // SAFETY: the ring is a map of this object.
-    let record = unsafe { bpf_ringbuf_reserve(ring(), TlsHeader::LEN as u64, 0) }.cast::<TlsHeader>();
+    let record = reserve::<TlsHeader>();
     if record.is_null() {
         count_tls(TlsReason::RingFull, 0);
         return;
@@ -242,6 +240,33 @@ pub fn event(header: &TlsHeader) {
         *record = *header;
         bpf_ringbuf_submit(record.cast(), wake());
     }
+}
+
+/// Room for a record; null when there is none.
+#[inline(always)]
+pub fn reserve<T>() -> *mut T {
+    // SAFETY: the ring is a map of this object.
+    unsafe { bpf_ringbuf_reserve(ring(), size_of::<T>() as u64, 0) }.cast()
+}
+
+/// Sends a record.
+///
+/// # Safety
+///
+/// `record` comes from [`reserve`], is whole, and is not used afterwards.
+#[inline(always)]
+pub unsafe fn submit<T>(record: *mut T) {
+    unsafe { bpf_ringbuf_submit(record.cast(), wake()) };
+}
+
+/// Gives the room of a record back.
+///
+/// # Safety
+///
+/// `record` comes from [`reserve`] and is not used afterwards.
+#[inline(always)]
+pub unsafe fn discard<T>(record: *mut T) {
+    unsafe { bpf_ringbuf_discard(record.cast(), u64::from(BPF_RB_NO_WAKEUP)) };
 }
 
 /// The ring, as helpers take it.

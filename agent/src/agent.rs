@@ -1,5 +1,6 @@
 //! An agent from start to end.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,7 +20,7 @@ use crate::owners::{Cgroups, FlowOwners, Processes, cgroup_root};
 use crate::shard::{Exchange, Shard, ShardParts, SharedReport};
 use crate::ship::{ShipQueue, Shipper};
 use crate::status::About;
-use crate::tls::{Tls, TlsStatus, inbox};
+use crate::tls::{KeyLogFile, SecretSink, Tls, TlsStatus, inbox};
 
 /// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,14 @@ pub enum AgentError {
     /// The system gives no threads.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    /// The key log cannot be written.
+    #[error("cannot write the key log {}: {source}", path.display())]
+    KeyLog {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
 }
 
 /// A running agent. Dropping it without [`shutdown`](Self::shutdown) ends the capture and loses
@@ -135,7 +144,7 @@ impl Agent {
             threads.push(thread);
         }
         let tls = match capture.take_tls() {
-            Some(probes) => Some(Tls::start(probes, &config.tls, outlet, refused)?),
+            Some(probes) => Some(Tls::start(probes, &config.tls, outlet, refused, sinks(config)?)?),
             None => None,
         };
         let watched = Arc::new(Watched {
@@ -241,6 +250,14 @@ fn kernel_config(config: &AgentConfig, policy: kernel::Policy) -> kernel::Config
         tls: config.tls.kernel(config.capture.reading.payload),
         debug_log: config.kernel.debug_log,
     }
+}
+
+/// Those who keep secrets of TLS.
+fn sinks(config: &AgentConfig) -> Result<Vec<Box<dyn SecretSink>>, AgentError> {
+    let Some(path) = &config.tls.key_log else { return Ok(Vec::new()) };
+    let file = KeyLogFile::open(path, config.tls.key_log_bytes)
+        .map_err(|source| AgentError::KeyLog { path: path.clone(), source })?;
+    Ok(vec![Box::new(file)])
 }
 
 /// One shard's share. Flows spread by hash, so each shard gets some room above its part.

@@ -130,6 +130,10 @@ pub struct TlsOptions {
     /// TLS libraries in the system's directories are probed from the start, whoever uses them later:
     /// programs that run for a moment only are seen then.
     pub keep_system_libraries: bool,
+    /// Secrets of connections are appended to this file, a key log as Wireshark reads it.
+    pub key_log: Option<PathBuf>,
+    /// Most bytes of that file.
+    pub key_log_bytes: u64,
 }
 
 impl Default for TlsOptions {
@@ -145,6 +149,8 @@ impl Default for TlsOptions {
             queue_bytes: 32 << 20,
             linger: Duration::from_secs(30),
             keep_system_libraries: true,
+            key_log: None,
+            key_log_bytes: 64 << 20,
         }
     }
 }
@@ -158,6 +164,7 @@ impl TlsOptions {
             ring_bytes: self.ring_bytes,
             connections: self.connections,
             call_budget: self.call_budget.unwrap_or(usual).min(MOST),
+            secrets: self.key_log.is_some(),
         })
     }
 }

@@ -9,6 +9,8 @@ mod http;
 mod load;
 mod process;
 mod sample;
+mod tls;
+mod watched;
 
 use std::path::{Path, PathBuf};
 
@@ -38,12 +40,17 @@ const BENCHES: &[Bench] = &[
         measures: "every protocol, or [FILE]: the library alone, remora dissect and tshark: MB/s, calls/s, allocations per call",
         run: dissect::bench,
     },
+    Bench {
+        name: "tls",
+        measures: "nginx and Go over HTTPS + wrk under nothing, Remora without and with plaintext: throughput kept, CPU per call",
+        run: tls::bench,
+    },
 ];
 
 const OPTIONS: &str = "\
 Options:
   --rounds N     turns of each contestant (default 3)
-  --seconds N    length of a turn of `capture` (default 8)
+  --seconds N    length of a turn of `capture` and `tls` (default 8)
   --protocol P   the one protocol that `dissect` measures
   --quick        `dissect` in one round with small captures
 

@@ -73,6 +73,8 @@ pub struct TlsConfig {
     /// Most bytes of plaintext copied of one call of a library, at most
     /// [`Self::MAX_CALL_BUDGET`]; the rest is a gap of known length.
     pub call_budget: u32,
+    /// Secrets of connections are read too.
+    pub secrets: bool,
 }
 
 impl TlsConfig {
@@ -82,7 +84,7 @@ impl TlsConfig {
 
 impl Default for TlsConfig {
     fn default() -> Self {
-        Self { ring_bytes: 16 << 20, connections: 16_384, call_budget: 256 << 10 }
+        Self { ring_bytes: 16 << 20, connections: 16_384, call_budget: 256 << 10, secrets: false }
     }
 }
 

@@ -15,9 +15,10 @@ use aya::{
 use remora_abi::{CidrKey4, CidrKey6, Counter, Process, RingState, Settings, Shunt};
 
 use super::btf::{self, Btf};
+use super::uprobe_multi::{self, MapFds};
 use super::{Config, KernelError, TlsConfig, error::chain, flows::Flows, start::ring_bytes as ring_bytes_of};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("REMORA_EBPF_OBJECT_PATH"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("REMORA_EBPF_OBJECT_PATH"));
 
 /// Scratch buffers per CPU, as in agent-ebpf/src/maps.rs.
 const SCRATCH_SLOTS: u32 = 3;
@@ -44,6 +45,8 @@ pub(super) struct Maps {
 pub(super) struct Loaded {
     pub(super) ebpf: Ebpf,
     pub(super) maps: Maps,
+    /// All maps, for programs that are loaded beside the object.
+    pub(super) map_fds: MapFds,
     pub(super) rings: Vec<RingBuf<MapData>>,
     pub(super) states: Arc<Mutex<Array<MapData, RingState>>>,
     /// Whether loopback traffic of network namespaces can be told apart.
@@ -60,7 +63,8 @@ pub(super) fn load(config: &Config, rings: u32, ring_bytes: u32) -> Result<Loade
         is_helper_supported(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie).unwrap_or(false);
     let (task_leader, task_comm) = task_offsets().unwrap_or_default();
     let (netns_flag, log) = (u32::from(netns), u32::from(config.debug_log));
-    let tls = config.tls.clone().unwrap_or(TlsConfig { ring_bytes: 0, connections: 0, call_budget: 0 });
+    let tls =
+        config.tls.clone().unwrap_or(TlsConfig { ring_bytes: 0, connections: 0, ..TlsConfig::default() });
     let tls_ring = ring_bytes_of(tls.ring_bytes)?;
     // Above this much the rest is kept for what marks places in streams.
     let (tls_shed, tls_wakeup) = (tls_ring / 4 * 3, (tls_ring / 4).min(1 << 20));
@@ -87,6 +91,7 @@ pub(super) fn load(config: &Config, rings: u32, ring_bytes: u32) -> Result<Loade
         .map_max_entries("SCRATCH", cpus * SCRATCH_SLOTS)
         .load(OBJECT)
         .map_err(|e| KernelError::bpf("loading the eBPF maps", e))?;
+    let map_fds = uprobe_multi::map_fds(ebpf.maps())?;
     let mut outer: ArrayOfMaps<MapData, RingBuf<MapData>> = map(&mut ebpf, "RINGS")?;
     let rings = (0..rings)
         .map(|i| {
@@ -110,7 +115,7 @@ pub(super) fn load(config: &Config, rings: u32, ring_bytes: u32) -> Result<Loade
         _rings: outer,
     };
     let states = Arc::new(Mutex::new(map(&mut ebpf, "RING_STATES")?));
-    Ok(Loaded { ebpf, maps, rings, states, netns, process_names: task_leader != 0 })
+    Ok(Loaded { ebpf, maps, map_fds, rings, states, netns, process_names: task_leader != 0 })
 }
 
 /// Where a task has its leader and its name, if the kernel says so and lets programs read it.

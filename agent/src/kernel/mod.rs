@@ -47,6 +47,7 @@ mod sys;
 mod tier;
 mod tls;
 mod uprobe;
+mod uprobe_multi;
 
 pub use config::{Cidr, CidrError, Config, Policy, TlsConfig};
 pub use control::{Control, ShuntUntil};
@@ -59,4 +60,4 @@ pub use remora_abi::{Reason, TlsReason, packet_flags, tcp_flags};
 pub use start::Capture;
 pub use tier::{Tier, TierError, TierReport};
 pub use tls::{TlsControl, TlsCounters, TlsProbes, TlsReader};
-pub use uprobe::{Probe, ProbeError, Program as ProbeProgram};
+pub use uprobe::{ProbeError, Probes, Program as ProbeProgram, Way as ProbeWay};

@@ -29,6 +29,7 @@ use super::{
     packet_socket, policy,
     reader::Source,
     sys, tls,
+    uprobe_multi::MapFds,
 };
 
 /// A running capture; dropping it detaches everything.
@@ -212,6 +213,7 @@ struct Programs {
 struct Prepared {
     programs: Programs,
     maps: Arc<Mutex<Maps>>,
+    map_fds: MapFds,
     sources: Vec<Source>,
 }
 
@@ -229,6 +231,7 @@ fn prepare(config: &Config, mut loaded: Loaded, wakeup_bytes: u32) -> Result<Pre
     Ok(Prepared {
         programs: Programs { ebpf: loaded.ebpf, _log: log },
         maps: Arc::new(Mutex::new(loaded.maps)),
+        map_fds: loaded.map_fds,
         sources,
     })
 }
@@ -281,7 +284,7 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
     let root = File::open(&path).map_err(|e| KernelError::io(format!("opening {}", path.display()), e))?;
     let loaded = load::load(config, rings, config.ring_bytes)?;
     let (netns, process_names) = (loaded.netns, loaded.process_names);
-    let Prepared { mut programs, maps, sources } = prepare(config, loaded, wakeup_bytes)?;
+    let Prepared { mut programs, maps, map_fds, sources } = prepare(config, loaded, wakeup_bytes)?;
     let ebpf = &mut programs.ebpf;
     // A link (Linux 5.7) leaves other programs in place by itself, and refuses the flag that asks
     // for it.
@@ -314,7 +317,7 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
     ] {
         load::program::<CgroupSkb>(ebpf, name)?.attach(&root, side, mode).map_err(|e| attaching(name, e))?;
     }
-    let tls = read_tls(config, ebpf, &mut limits);
+    let tls = read_tls(config, ebpf, &map_fds, &mut limits);
     if !process_names {
         limits.push(
             "a process that has ended may be named after one of its threads (needs the kernel's BTF)"
@@ -341,7 +344,7 @@ fn attach_cgroup(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attac
 fn attach_tc(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached, KernelError> {
     refuse_cgroups(config, Tier::Tc)?;
     let loaded = load::load(config, rings, config.ring_bytes)?;
-    let Prepared { mut programs, maps, sources } = prepare(config, loaded, wakeup_bytes)?;
+    let Prepared { mut programs, maps, map_fds, sources } = prepare(config, loaded, wakeup_bytes)?;
     let ebpf = &mut programs.ebpf;
     let mut names = Vec::new();
     let mut limits = vec![
@@ -375,7 +378,7 @@ fn attach_tc(config: &Config, rings: u32, wakeup_bytes: u32) -> Result<Attached,
             Err(e) => limits.push(format!("{} is not captured: {}", interface.name, chain(&e))),
         }
     }
-    let tls = read_tls(config, ebpf, &mut limits);
+    let tls = read_tls(config, ebpf, &map_fds, &mut limits);
     if names.is_empty() {
         return Err(KernelError::Bpf {
             what: "attaching to interfaces".to_owned(),
@@ -410,9 +413,9 @@ fn attach_packet(config: &Config, rings: u32) -> Result<Attached, KernelError> {
 }
 
 /// Prepares the probes on TLS libraries, where they are wanted. Without them packets are still of use.
-fn read_tls(config: &Config, ebpf: &mut Ebpf, limits: &mut Vec<String>) -> Option<TlsProbes> {
-    config.tls.as_ref()?;
-    match tls::start(ebpf) {
+fn read_tls(config: &Config, ebpf: &mut Ebpf, maps: &MapFds, limits: &mut Vec<String>) -> Option<TlsProbes> {
+    let secrets = config.tls.as_ref()?.secrets;
+    match tls::start(ebpf, maps, secrets) {
         Ok(probes) => {
             limits.extend(probes.limits().iter().map(|limit| format!("TLS: {limit}")));
             Some(probes)

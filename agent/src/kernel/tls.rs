@@ -1,7 +1,6 @@
 //! The kernel's side of reading TLS: the programs that probes run, the ring that plaintext comes
 //! through, and counters.
 
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,19 +8,21 @@ use std::time::Duration;
 use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
-    programs::{RawTracePoint, UProbe},
+    programs::RawTracePoint,
 };
 use remora_abi::{Counter, RingState, TlsConn, TlsConnKey, TlsHeader, TlsReason};
 use remora_model::Timestamp;
 
 use super::btf::{self, Btf};
 use super::{
-    KernelError, Probe, ProbeError, ProbeProgram, Stopper, Wake,
+    KernelError, ProbeError, ProbeProgram, ProbeWay, Probes, Stopper, Wake,
     clock::Clock,
     control::lock,
     error::chain,
     load,
     reader::{RingReader, Source},
+    uprobe::ProbePrograms,
+    uprobe_multi::MapFds,
 };
 
 /// Where the kernel keeps what leads from a process to its sockets: the name of the global in the
@@ -54,7 +55,7 @@ pub(super) fn offsets() -> Vec<(&'static str, u32)> {
 /// The loaded programs, to be attached to files; and what comes of them.
 #[derive(Debug)]
 pub struct TlsProbes {
-    programs: Vec<(ProbeProgram, OwnedFd)>,
+    programs: ProbePrograms,
     reader: Option<TlsReader>,
     control: TlsControl,
     limits: Vec<String>,
@@ -124,15 +125,12 @@ impl TlsControl {
     }
 }
 
-/// Loads the programs and attaches what tells of sockets and processes.
-pub(super) fn start(ebpf: &mut Ebpf) -> Result<TlsProbes, KernelError> {
+/// Loads the programs and attaches what tells of sockets and processes; `maps` are those of `ebpf`.
+pub(super) fn start(ebpf: &mut Ebpf, maps: &MapFds, secrets: bool) -> Result<TlsProbes, KernelError> {
     let mut limits = Vec::new();
-    let mut programs = Vec::new();
-    for program in ProbeProgram::ALL {
-        let loaded = load::program::<UProbe>(ebpf, program.name())?;
-        let fd = loaded.fd().map_err(|e| KernelError::bpf(program.name(), e))?;
-        let fd = fd.as_fd().try_clone_to_owned().map_err(|e| KernelError::io("copying a descriptor", e))?;
-        programs.push((*program, fd));
+    let programs = ProbePrograms::load(ebpf, maps, secrets)?;
+    if secrets && !programs.has(ProbeProgram::Secret) {
+        limits.push("secrets of connections are not read (needs Linux 6.6)".to_owned());
     }
     for (program, tracepoint, what) in [
         ("remora_tls_received", "tcp_rcv_space_adjust", "sockets are known by descriptors only"),
@@ -165,23 +163,14 @@ pub(super) fn start(ebpf: &mut Ebpf) -> Result<TlsProbes, KernelError> {
 }
 
 impl TlsProbes {
-    /// Attaches a program at `offset` of the file at `path`, in every process that maps it; see
-    /// [`Probe`].
-    pub fn attach(
-        &self,
-        program: ProbeProgram,
-        path: &Path,
-        offset: u64,
-        at_return: bool,
-    ) -> Result<Probe, ProbeError> {
-        match self.programs.iter().find(|(p, _)| *p == program) {
-            Some((_, fd)) => Probe::attach(fd, path, offset, at_return),
-            None => Err(ProbeError {
-                path: path.display().to_string(),
-                offset,
-                source: std::io::Error::other("no such program"),
-            }),
-        }
+    /// Whether a program can be attached here.
+    pub fn has(&self, program: ProbeProgram) -> bool {
+        self.programs.has(program)
+    }
+
+    /// Attaches a program at each of `offsets` of the file at `path`, in every process that maps it.
+    pub fn attach(&self, way: ProbeWay, path: &Path, offsets: &[u64]) -> Result<Probes, ProbeError> {
+        self.programs.attach(way, path, offsets)
     }
 
     /// The reader of the ring, for one thread; the second call returns none.

@@ -1,13 +1,19 @@
-//! Probes on instructions of files, through the kernel's performance events: they need nothing but a
-//! file and an offset, and go away when their descriptor is closed.
+//! Probes on instructions of files: they need nothing but a file and offsets, and go away when their
+//! descriptors are closed. Where the kernel has no links for many probes at once
+//! ([`super::uprobe_multi`]) each of them is a performance event.
 #![expect(unsafe_code, reason = "perf_event_open and its ioctls have no wrapper in libc")]
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
+
+use aya::{Ebpf, programs::UProbe};
+
+use super::uprobe_multi::{self, MapFds};
+use super::{KernelError, load};
 
 /// The programs that probes run, by what they stand for.
 macro_rules! programs {
@@ -83,23 +89,127 @@ programs! {
     GoClose = "remora_tls_go_close";
     /// The dynamic linker has mapped libraries.
     Linked = "remora_tls_linked";
+    /// A library logs a secret; the cookie tells where the client's random is, see
+    /// agent-ebpf/src/tls_secret.rs.
+    Secret = "remora_tls_secret";
+    /// Go does.
+    GoSecret = "remora_tls_go_secret";
 }
 
-/// Why a probe was not attached.
+impl Program {
+    /// Whether it reads secrets. These need probes with cookies, hence links.
+    pub const fn is_of_secrets(self) -> bool {
+        matches!(self, Self::Secret | Self::GoSecret)
+    }
+}
+
+/// Where a program goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Way {
+    /// The program.
+    pub program: Program,
+    /// To the returns of the functions that begin at the offsets. It must not be done to code of Go.
+    pub at_return: bool,
+    /// A number that the program is given.
+    pub cookie: u64,
+}
+
+/// Why probes were not attached.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}, offset {offset:#x}: {source}")]
 pub struct ProbeError {
     /// The file.
     pub path: String,
-    /// Where in it.
+    /// Where in it; of several places the first.
     pub offset: u64,
     /// The cause.
     pub source: io::Error,
 }
 
-/// An attached probe; dropping it detaches.
+/// Attached probes of one program in one file; dropping them detaches, and waits until none of them runs
+/// any more.
 #[derive(Debug)]
-pub struct Probe(#[expect(dead_code, reason = "closing it detaches")] OwnedFd);
+pub struct Probes {
+    #[expect(dead_code, reason = "closing them detaches")]
+    descriptors: Vec<OwnedFd>,
+    count: usize,
+}
+
+impl Probes {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// The loaded programs, and how they are attached.
+#[derive(Debug)]
+pub(super) struct ProbePrograms {
+    loaded: Vec<(Program, OwnedFd)>,
+    linked: bool,
+}
+
+impl ProbePrograms {
+    /// Loads all programs of `ebpf`, whose maps are `maps`; those that read `secrets` where they are wanted
+    /// and can be had.
+    pub(super) fn load(ebpf: &mut Ebpf, maps: &MapFds, secrets: bool) -> Result<Self, KernelError> {
+        match Self::for_links(maps, secrets) {
+            Ok(Some(programs)) => return Ok(programs),
+            Ok(None) => tracing::debug!("no links for many probes before Linux 6.6: attaching each alone"),
+            Err(e) => tracing::warn!(error = %e, "no links for many probes: attaching each alone"),
+        }
+        let load = |program: &Program| {
+            let loaded = load::program::<UProbe>(ebpf, program.name())?;
+            let fd = loaded.fd().map_err(|e| KernelError::bpf(program.name(), e))?;
+            let fd = fd.as_fd().try_clone_to_owned();
+            Ok((*program, fd.map_err(|e| KernelError::io("copying a descriptor", e))?))
+        };
+        let programs = Program::ALL.iter().filter(|p| !p.is_of_secrets());
+        let loaded = programs.map(load).collect::<Result<_, KernelError>>()?;
+        Ok(Self { loaded, linked: false })
+    }
+
+    /// `None`: the kernel has no such links.
+    fn for_links(maps: &MapFds, secrets: bool) -> Result<Option<Self>, KernelError> {
+        let programs = uprobe_multi::Programs::parse(load::OBJECT, maps)?;
+        let mut loaded = Vec::new();
+        for program in Program::ALL.iter().filter(|p| secrets || !p.is_of_secrets()) {
+            let name = program.name();
+            let fd = programs.load(name).map_err(|e| KernelError::io(format!("loading {name}"), e))?;
+            if loaded.is_empty() && !uprobe_multi::is_supported(&fd) {
+                return Ok(None);
+            }
+            loaded.push((*program, fd));
+        }
+        Ok(Some(Self { loaded, linked: true }))
+    }
+
+    /// Whether a program is loaded.
+    pub(super) fn has(&self, program: Program) -> bool {
+        self.loaded.iter().any(|(p, _)| *p == program)
+    }
+
+    /// Attaches a program to all processes that run the file at `path`, now and later, at each of
+    /// `offsets` of the file.
+    pub(super) fn attach(&self, way: Way, path: &Path, offsets: &[u64]) -> Result<Probes, ProbeError> {
+        let failed = |offset: Option<&u64>, source| ProbeError {
+            path: path.display().to_string(),
+            offset: offset.copied().unwrap_or_default(),
+            source,
+        };
+        let Some((_, fd)) = self.loaded.iter().find(|(p, _)| *p == way.program) else {
+            return Err(failed(offsets.first(), io::Error::other("no such program")));
+        };
+        let descriptors = if self.linked {
+            let link = uprobe_multi::attach(fd, path, offsets, way.at_return, way.cookie);
+            vec![link.map_err(|e| failed(offsets.first(), e))?]
+        } else {
+            let one = |at: &u64| attach(fd, path, *at, way.at_return).map_err(|e| failed(Some(at), e));
+            offsets.iter().map(one).collect::<Result<_, _>>()?
+        };
+        Ok(Probes { descriptors, count: offsets.len() })
+    }
+}
 
 /// The part of `struct perf_event_attr` up to its first published size (64 bytes), see
 /// include/uapi/linux/perf_event.h.
@@ -128,24 +238,6 @@ const CLOEXEC: libc::c_ulong = 1 << 3;
 /// `PERF_EVENT_IOC_ENABLE` and `PERF_EVENT_IOC_SET_BPF`.
 const ENABLE: libc::Ioctl = 0x2400;
 const SET_BPF: libc::Ioctl = 0x4004_2408;
-
-impl Probe {
-    /// Attaches `program` to all processes that run the file at `path`, now and later, at `offset` of
-    /// the file; with `at_return` to the returns of the function that begins there, which must not be
-    /// done to code of Go.
-    pub(super) fn attach(
-        program: &OwnedFd,
-        path: &Path,
-        offset: u64,
-        at_return: bool,
-    ) -> Result<Self, ProbeError> {
-        attach(program, path, offset, at_return).map(Self).map_err(|source| ProbeError {
-            path: path.display().to_string(),
-            offset,
-            source,
-        })
-    }
-}
 
 fn attach(program: &OwnedFd, path: &Path, offset: u64, at_return: bool) -> io::Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;

@@ -95,7 +95,7 @@ impl Connections {
     }
 
     /// Takes a record.
-    pub(super) fn take(&mut self, ts: Timestamp, header: &TlsHeader, data: &[u8]) {
+    pub(super) fn take(&mut self, ts: Timestamp, header: &TlsHeader, data: Box<[u8]>) {
         match header.event {
             tls_event::DATA if self.is_wanted(header.tgid) => self.data(ts, header, data),
             tls_event::CLOSED => self.end((header.tgid, header.conn), ts),
@@ -110,10 +110,12 @@ impl Connections {
         }
     }
 
-    fn is_wanted(&mut self, tgid: u32) -> bool {
+    /// Whether anything of a process is to be told.
+    pub(super) fn is_wanted(&mut self, tgid: u32) -> bool {
         if self.only.is_empty() {
             return true;
         }
+        // They are asked for again.
         if self.wanted.len() >= self.capacity {
             self.wanted.clear();
         }
@@ -124,7 +126,7 @@ impl Connections {
         })
     }
 
-    fn data(&mut self, ts: Timestamp, header: &TlsHeader, data: &[u8]) {
+    fn data(&mut self, ts: Timestamp, header: &TlsHeader, data: Box<[u8]>) {
         let shown = self.counted.entry(header.tgid).or_default();
         shown.last = Some(ts);
         shown.plain += data.len() as u64;
@@ -151,7 +153,7 @@ impl Connections {
             at_sender: header.direction == direction::EGRESS,
             pos: header.pos,
             len: u64::from(header.len),
-            bytes: data.into(),
+            bytes: data,
             fresh: header.flags & tls_flags::FRESH != 0,
             tgid: header.tgid,
             cgroup_id: header.cgroup_id,

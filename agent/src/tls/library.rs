@@ -1,5 +1,6 @@
 //! A file with TLS code, and the probes on it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use remora_tlsfind::go::Abi;
 use remora_tlsfind::{self as tlsfind, Found, Kind, Point, Role, TlsCode};
 
 use super::points::programs;
-use crate::kernel::{Probe, ProbeError, ProbeProgram, TlsProbes};
+use crate::kernel::{ProbeError, ProbeProgram, ProbeWay, Probes, TlsProbes};
 
 /// The first wait after a probe that could not be attached; it doubles up to [`LONGEST`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -34,8 +35,15 @@ pub(super) struct Library {
 /// Probes in the order in which they must go: entries before returns, so that no call is left open.
 #[derive(Debug, Default)]
 struct Hooks {
-    entries: Vec<Probe>,
-    ends: Vec<Probe>,
+    entries: Vec<Probes>,
+    ends: Vec<Probes>,
+}
+
+/// Offsets by what is attached there.
+#[derive(Debug, Default)]
+struct Places {
+    entries: BTreeMap<ProbeWay, BTreeSet<u64>>,
+    ends: BTreeMap<ProbeWay, BTreeSet<u64>>,
 }
 
 /// A file that cannot be read any more once nobody waits for what is in it: large programs take seconds.
@@ -98,7 +106,7 @@ impl Library {
 
     /// Probes that are attached.
     pub(super) fn probes(&self) -> usize {
-        self.hooks.entries.len() + self.hooks.ends.len()
+        self.hooks.entries.iter().chain(&self.hooks.ends).map(Probes::count).sum()
     }
 
     /// Why it is not attached, when that was tried.
@@ -135,29 +143,76 @@ impl Library {
     }
 
     fn attach_at(&self, probes: &TlsProbes, way: &Path) -> Result<Hooks, ProbeError> {
-        let mut hooks = Hooks::default();
-        let points = self.codes.iter().filter(|code| is_read(code)).flat_map(|code| &code.points);
+        let Places { entries, ends } = self.places(probes);
+        let attach = |(to, offsets): (ProbeWay, BTreeSet<u64>)| {
+            let offsets: Vec<u64> = offsets.into_iter().collect();
+            probes.attach(to, way, &offsets)
+        };
         // Returns first: an entry whose return is not seen would wait for nothing.
-        let points: Vec<_> = points.filter_map(|point| Some((point, programs(point.function)?))).collect();
-        for (point, programs) in &points {
-            if let Some(end) = programs.end {
-                attach_end(probes, way, point, end, &mut hooks.ends)?;
-            }
-        }
-        for (point, programs) in &points {
-            hooks.entries.push(probes.attach(programs.entry, way, point.entry, false)?);
-        }
-        if let Some(at) = self.linker {
-            hooks.entries.push(probes.attach(ProbeProgram::Linked, way, at, false)?);
-        }
-        Ok(hooks)
+        let ends = ends.into_iter().map(attach).collect::<Result<_, _>>()?;
+        let entries = entries.into_iter().map(attach).collect::<Result<_, _>>()?;
+        Ok(Hooks { entries, ends })
     }
 
-    /// Detaches all probes.
-    pub(super) fn detach(&mut self) {
-        self.hooks.entries.clear();
-        self.hooks.ends.clear();
+    /// Where which program goes.
+    fn places(&self, probes: &TlsProbes) -> Places {
+        let mut places = Places::default();
+        let to = |program, at_return| ProbeWay { program, at_return, cookie: 0 };
+        for code in self.codes.iter().filter(|code| is_read(code)) {
+            for (point, programs) in code.points.iter().filter_map(|p| Some((p, programs(p.function)?))) {
+                let mut way = to(programs.entry, false);
+                if programs.entry.is_of_secrets() {
+                    let Some(cookie) = cookie(code).filter(|_| probes.has(programs.entry)) else { continue };
+                    way.cookie = cookie;
+                }
+                places.entries.entry(way).or_default().insert(point.entry);
+                let Some(end) = programs.end else { continue };
+                if point.returns_are_complete() {
+                    places.ends.entry(to(end, false)).or_default().extend(&point.returns);
+                } else {
+                    places.ends.entry(to(end, true)).or_default().insert(point.entry);
+                }
+            }
+        }
+        if let Some(at) = self.linker {
+            places.entries.entry(to(ProbeProgram::Linked, false)).or_default().insert(at);
+        }
+        places
     }
+}
+
+/// Where the client's random is, as the program that reads secrets wants it; Go hands it over.
+fn cookie(code: &TlsCode) -> Option<u64> {
+    if code.kind == Kind::GoTls {
+        return Some(0);
+    }
+    let at = code.client_random?;
+    Some(u64::from(at.through.unwrap_or(u32::MAX)) << 32 | u64::from(at.offset))
+}
+
+/// Detaches the probes of all of `libraries`. The kernel makes each wait until nobody runs a probe of it
+/// any more; they wait side by side.
+pub(super) fn detach<'a>(libraries: impl Iterator<Item = &'a mut Library>) {
+    let (mut entries, mut ends) = (Vec::new(), Vec::new());
+    for library in libraries {
+        entries.append(&mut library.hooks.entries);
+        ends.append(&mut library.hooks.ends);
+    }
+    close(entries);
+    close(ends);
+}
+
+/// Closes all of `probes`, by several threads.
+fn close(mut probes: Vec<Probes>) {
+    const THREADS: usize = 16;
+    let each = probes.len().div_ceil(THREADS).max(1);
+    std::thread::scope(|scope| {
+        while !probes.is_empty() {
+            let some = probes.split_off(probes.len().saturating_sub(each));
+            // Without a thread they are closed right here.
+            _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(some));
+        }
+    });
 }
 
 /// Whether the plaintext of a library is read: what was found by a guess is not, until the guess can
@@ -192,21 +247,4 @@ pub(super) fn not_read(code: &TlsCode) -> Option<String> {
 
 fn is_stream(point: &Point) -> bool {
     matches!(point.function.role(), Role::Read | Role::Write)
-}
-
-fn attach_end(
-    probes: &TlsProbes,
-    way: &Path,
-    point: &Point,
-    end: ProbeProgram,
-    into: &mut Vec<Probe>,
-) -> Result<(), ProbeError> {
-    if !point.returns_are_complete() {
-        into.push(probes.attach(end, way, point.entry, true)?);
-        return Ok(());
-    }
-    for at in &point.returns {
-        into.push(probes.attach(end, way, *at, false)?);
-    }
-    Ok(())
 }

@@ -14,6 +14,7 @@ mod library;
 mod order;
 mod points;
 mod processes;
+mod secrets;
 mod status;
 mod watch;
 
@@ -31,6 +32,8 @@ use self::connections::Connections;
 pub use self::inbox::Inbox;
 use self::inbox::{Outlet, Refused};
 use self::order::Order;
+pub use self::secrets::{KeyLogFile, SecretSink};
+use self::secrets::{SecretCounts, Secrets};
 use self::status::Seen;
 pub use self::status::TlsStatus;
 use self::watch::{News, SharedReport, Watcher};
@@ -55,15 +58,18 @@ pub(crate) struct Tls {
     stopper: Stopper,
     threads: Mutex<Vec<JoinHandle<()>>>,
     halt: Arc<AtomicBool>,
+    secrets: Arc<SecretCounts>,
 }
 
 impl Tls {
-    /// Begins to watch processes, and to send their plaintext to the shards behind `outlet`.
+    /// Begins to watch processes, and to send their plaintext to the shards behind `outlet`, and their
+    /// secrets to `sinks`.
     pub(crate) fn start(
         mut probes: TlsProbes,
         options: &TlsOptions,
         outlet: Outlet,
         refused: Refused,
+        sinks: Vec<Box<dyn SecretSink>>,
     ) -> Result<Self, KernelError> {
         let broken = |what: &str| KernelError::Setting(what.to_owned());
         let reader = probes.take_reader().ok_or_else(|| broken("the TLS ring has a reader already"))?;
@@ -78,12 +84,15 @@ impl Tls {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
             thread.map_err(|e| broken(&format!("cannot start a thread: {e}")))
         };
+        let counts = Arc::new(SecretCounts::default());
+        let secrets = Secrets::new(sinks, Arc::clone(&counts));
         let tell = news.clone();
         let threads = vec![
-            spawn("remora-tls", Box::new(move || read(reader, connections, &tell)))?,
+            spawn("remora-tls", Box::new(move || read(reader, connections, secrets, &tell)))?,
             spawn("remora-tls-watch", Box::new(move || watcher.run(&told)))?,
         ];
-        Ok(Self { control, limits, refused, report, news, stopper, threads: Mutex::new(threads), halt })
+        let threads = Mutex::new(threads);
+        Ok(Self { control, limits, refused, report, news, stopper, threads, halt, secrets: counts })
     }
 
     /// Detaches all probes, and passes on what the ring still holds.
@@ -130,6 +139,11 @@ impl Tls {
             "probes": report.probes,
             "attach_failures": report.attach_failures,
             "connections": self.control.connections(),
+            "secrets": {
+                "kept": self.secrets.kept.load(Ordering::Relaxed),
+                "refused": self.secrets.refused.load(Ordering::Relaxed),
+                "lost": self.secrets.lost.load(Ordering::Relaxed),
+            },
             "processes": report.statuses.iter().map(TlsStatus::json).collect::<Vec<_>>(),
         })
     }
@@ -142,7 +156,7 @@ fn join(thread: Option<JoinHandle<()>>) {
 }
 
 /// The reader's thread.
-fn read(mut reader: TlsReader, mut connections: Connections, news: &SyncSender<News>) {
+fn read(mut reader: TlsReader, mut connections: Connections, mut secrets: Secrets, news: &SyncSender<News>) {
     let mut order = Order::default();
     let mut take = |reader: &mut TlsReader, last: bool| {
         let n = reader.drain(DRAIN, |ts, header, data| {
@@ -150,11 +164,15 @@ fn read(mut reader: TlsReader, mut connections: Connections, news: &SyncSender<N
                 // What is lost here is found by looking at all processes.
                 _ = news.try_send(one);
             }
-            order.put(ts, header, data);
+            if header.event != tls_event::SECRET {
+                order.put(ts, header, data);
+            } else if connections.is_wanted(header.tgid) {
+                secrets.take(ts, data);
+            }
         });
         let (now, all) = (wall_clock(), last && n < DRAIN);
         while let Some((ts, header, data)) = order.take(now, all) {
-            connections.take(ts, &header, &data);
+            connections.take(ts, &header, data);
         }
         connections.turn(Instant::now(), all);
         (n, order.is_empty())

@@ -13,7 +13,7 @@ use remora_model::Timestamp;
 
 /// How long a record waits for earlier ones.
 const WAIT: Duration = Duration::from_millis(30);
-/// Bytes that wait at most: beyond that the oldest go on at once.
+/// Bytes that wait at most, with what keeps them in order: beyond that the oldest go on at once.
 const MOST: usize = 8 << 20;
 
 /// A record with its place.
@@ -46,6 +46,10 @@ impl Ord for Waiting {
 }
 
 impl Waiting {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.data.len()
+    }
+
     fn place(&self) -> (Timestamp, u64) {
         (self.ts, self.serial)
     }
@@ -62,8 +66,9 @@ pub(super) struct Order {
 impl Order {
     pub(super) fn put(&mut self, ts: Timestamp, header: &TlsHeader, data: &[u8]) {
         self.serial += 1;
-        self.bytes += data.len();
-        self.waiting.push(Reverse(Waiting { ts, serial: self.serial, header: *header, data: data.into() }));
+        let waiting = Waiting { ts, serial: self.serial, header: *header, data: data.into() };
+        self.bytes += waiting.size();
+        self.waiting.push(Reverse(waiting));
     }
 
     /// The next record whose turn it is at `now`; with `all` the next one in any case.
@@ -73,7 +78,7 @@ impl Order {
             return None;
         }
         let Reverse(first) = self.waiting.pop()?;
-        self.bytes = self.bytes.saturating_sub(first.data.len());
+        self.bytes = self.bytes.saturating_sub(first.size());
         Some((first.ts, first.header, first.data))
     }
 
@@ -100,5 +105,11 @@ mod tests {
         assert_eq!((take(50, false), take(50, false), take(50, true)), (Some(1), Some(3), None));
         order.put(ms(90), &TlsHeader::default(), &vec![0; MOST + 1]);
         assert!(order.take(ms(90), false).is_some() && order.is_empty());
+        // Records without data take room as well.
+        let most = MOST / size_of::<Waiting>() + 1;
+        for _ in 0..most + 3 {
+            order.put(ms(90), &TlsHeader::default(), &[]);
+        }
+        assert_eq!((0..9).filter(|_| order.take(ms(90), false).is_some()).count(), 3);
     }
 }

@@ -61,6 +61,8 @@ pub(super) fn programs(function: Function) -> Option<Programs> {
         F::GoConnWrite => both(P::GoWrite, P::GoWriteEnd),
         F::GoConnHandshake => entry(P::GoHandshake),
         F::GoConnClose => entry(P::GoClose),
+        F::SslLogSecret | F::GnutlsKeylog => entry(P::Secret),
+        F::GoWriteKeyLog => entry(P::GoSecret),
         _ => None,
     }
 }

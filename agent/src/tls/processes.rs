@@ -45,6 +45,14 @@ pub(super) fn mapped(pid: u32) -> std::io::Result<Vec<Mapped>> {
     Ok(out)
 }
 
+/// The program that process `pid` runs.
+pub(super) fn executable(pid: u32) -> Option<FileKey> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let path = path.to_str()?;
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+    mapped(pid).ok()?.into_iter().find(|file| file.path == path).map(|file| file.key)
+}
+
 /// A line of `/proc/PID/maps` (proc_pid_maps(5)), where it is of an executable mapping of a file:
 /// `7f..-7f.. r-xp 00001000 fe:00 1234   /usr/lib/libssl.so.3`.
 fn parse(pid: u32, line: &str) -> Option<Mapped> {
@@ -135,7 +143,9 @@ mod tests {
         assert!(started(pid).is_some());
         assert!(all().contains(&pid));
         let exe = fs::canonicalize("/proc/self/exe").unwrap();
-        assert!(mapped(pid).unwrap().iter().any(|f| Path::new(&f.path) == exe));
+        let own = mapped(pid).unwrap().into_iter().find(|f| Path::new(&f.path) == exe);
+        assert_eq!(executable(pid), own.map(|f| f.key));
+        assert!(executable(pid).is_some() && executable(u32::MAX).is_none());
         assert!(started(u32::MAX).is_none());
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use remora_tlsfind::Found;
 
-use super::library::{Library, is_read, not_read};
+use super::library::{self, Library, is_read, not_read};
 use super::processes::{self, FileKey, Mapped, Started};
 use super::status::{Seen, TlsStatus};
 use crate::config::TlsOptions;
@@ -117,6 +117,8 @@ pub(super) struct Watcher {
     looks: VecDeque<(Instant, u32, usize)>,
     failures: u64,
     own: u32,
+    /// The program of this process: whoever else runs it is Remora as well.
+    own_file: Option<FileKey>,
     /// Set when it is to stop.
     halt: Arc<AtomicBool>,
 }
@@ -136,6 +138,7 @@ impl Watcher {
             looks: VecDeque::new(),
             failures: 0,
             own: std::process::id(),
+            own_file: processes::executable(std::process::id()),
             halt,
         }
     }
@@ -180,11 +183,11 @@ impl Watcher {
     }
 
     fn stop(mut self) {
-        for file in self.files.values_mut() {
-            if let State::Known(library) = &mut file.state {
-                library.detach();
-            }
-        }
+        let known = self.files.values_mut().filter_map(|file| match &mut file.state {
+            State::Known(library) => Some(library.as_mut()),
+            _ => None,
+        });
+        library::detach(known);
         self.publish();
     }
 
@@ -265,7 +268,8 @@ impl Watcher {
         for key in before.into_iter().flat_map(|p| p.files).filter(|key| !files.contains(key)) {
             self.leave(key, pid);
         }
-        for file in mapped {
+        let own = self.own_file;
+        for file in mapped.into_iter().filter(|file| Some(file.key) != own) {
             self.enter(pid, file, now);
         }
         true

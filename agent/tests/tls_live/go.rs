@@ -1,6 +1,7 @@
 //! Go's own TLS, built by the Go that is installed: with symbols and stripped.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -39,21 +40,27 @@ func main() {
 }
 "#;
 
-async fn serves(test: &str, flags: &str) {
-    if lacks(test, &["go", "curl", "openssl", "sha256sum"]) {
-        return;
-    }
-    let dir = site();
-    std::fs::write(dir.path().join("main.go"), PROGRAM).unwrap();
+/// Builds the program in `dir`.
+pub(crate) fn build(dir: &Path, flags: &str) -> PathBuf {
+    std::fs::write(dir.join("main.go"), PROGRAM).unwrap();
     let built = Command::new("go")
         .args(["build", "-ldflags", flags, "-o", "remora-go-test", "main.go"])
         .env("GOFLAGS", "-mod=mod")
         .env("GO111MODULE", "off")
         .env("GOTOOLCHAIN", "local")
-        .current_dir(dir.path())
+        .current_dir(dir)
         .output()
         .unwrap();
     assert!(built.status.success(), "{built:?}");
+    dir.join("remora-go-test")
+}
+
+async fn serves(test: &str, flags: &str) {
+    if lacks(test, &["go", "curl", "openssl", "sha256sum"]) {
+        return;
+    }
+    let dir = site();
+    let program = build(dir.path(), flags);
     let hash = big(dir.path(), "big", 3_000_000);
     let page = sha256(&dir.path().join("page"));
     let (hub, port) = (Hub::default(), free_port());
@@ -65,7 +72,6 @@ async fn serves(test: &str, flags: &str) {
         config.tls.only_processes = vec!["remora-go-test".to_owned()];
     });
     let Some(agent) = agent else { return };
-    let program = dir.path().join("remora-go-test");
     let mut command = Command::new(&program);
     command.args(["serve", &port.to_string()]).current_dir(dir.path());
     let server = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());

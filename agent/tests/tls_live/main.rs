@@ -15,3 +15,4 @@ mod memory;
 mod older;
 mod programs;
 mod repeat;
+mod secrets;

@@ -20,6 +20,8 @@ pub mod tls_event {
     pub const EXIT: u8 = 3;
     /// The dynamic linker of a process has mapped libraries.
     pub const LINKED: u8 = 4;
+    /// A secret of a connection: a [`TlsSecret`](super::TlsSecret) follows.
+    pub const SECRET: u8 = 5;
 }
 
 /// Values of [`TlsHeader::method`]: how the socket of a connection was found.
@@ -131,6 +133,38 @@ impl TlsHeader {
 }
 
 const _: () = assert!(size_of::<TlsHeader>() == TlsHeader::LEN);
+
+/// A secret for key logs, as a library handed it to its key log.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsSecret {
+    /// The client's random.
+    pub random: [u8; 32],
+    /// What it is, ended by a zero: `CLIENT_RANDOM`, `SERVER_TRAFFIC_SECRET_0`.
+    pub label: [u8; 40],
+    /// The secret.
+    pub secret: [u8; 64],
+    /// Bytes of it.
+    pub len: u32,
+}
+
+impl TlsSecret {
+    /// Its length in a ring.
+    pub const LEN: usize = 140;
+
+    /// Takes what follows a header apart: the client's random, the label, and the secret. `None` when it
+    /// is shorter than it says, or when the label does not end.
+    pub fn parse(data: &[u8]) -> Option<(&[u8; 32], &[u8], &[u8])> {
+        let (random, rest) = data.split_first_chunk()?;
+        let (label, rest) = rest.split_at_checked(40)?;
+        let (secret, rest) = rest.split_at_checked(64)?;
+        let len = u32::from_ne_bytes(*rest.first_chunk()?);
+        let end = label.iter().position(|b| *b == 0)?;
+        Some((random, label.get(..end)?, secret.get(..len as usize)?))
+    }
+}
+
+const _: () = assert!(size_of::<TlsSecret>() == TlsSecret::LEN);
 
 /// Key of the connections: what a library calls one, in a process.
 #[repr(C)]
@@ -246,5 +280,22 @@ mod tests {
         record[84] = 5;
         assert_eq!(TlsHeader::parse(&record), None);
         assert_eq!(TlsHeader::parse(&record[..TlsHeader::LEN - 1]), None);
+    }
+
+    #[test]
+    fn secrets_are_taken_apart() {
+        let mut data = [0_u8; TlsSecret::LEN];
+        data[0] = 7;
+        data[32..45].copy_from_slice(b"CLIENT_RANDOM");
+        data[72] = 9;
+        data[136] = 2;
+        let (random, label, secret) = TlsSecret::parse(&data).unwrap();
+        assert_eq!((random[0], label, secret), (7, b"CLIENT_RANDOM".as_slice(), [9, 0].as_slice()));
+        data[136] = 65;
+        assert_eq!(TlsSecret::parse(&data), None);
+        data[136] = 2;
+        data[32..72].fill(b'A');
+        assert_eq!(TlsSecret::parse(&data), None);
+        assert_eq!(TlsSecret::parse(&data[..139]), None);
     }
 }

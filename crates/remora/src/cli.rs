@@ -126,6 +126,10 @@ pub struct CaptureArgs {
     /// Plaintext copied of one call of a TLS library [default: 4 times the payload limit]; units K, M
     #[arg(long, env = "REMORA_TLS_CALL_BUDGET", value_name = "SIZE", value_parser = size)]
     pub tls_call_budget: Option<u64>,
+    /// Append the secrets of TLS connections to FILE, for Wireshark's `tls.keylog_file` (Linux 6.6 and later);
+    /// whoever has them can decrypt recorded traffic
+    #[arg(long, env = "REMORA_TLS_KEYLOG", value_name = "FILE", conflicts_with = "no_tls")]
+    pub tls_keylog: Option<PathBuf>,
     /// Name of this node in every answer [default: host name]
     #[arg(long, env = "REMORA_NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,

@@ -90,6 +90,8 @@ pub enum Role {
     End,
     /// Secrets for key logs pass.
     Secrets,
+    /// Its code tells where something lies in a connection's structure; there is nothing to probe.
+    Layout,
 }
 
 macro_rules! functions {
@@ -149,8 +151,9 @@ functions! {
     SslConnect = "SSL_connect", OpenSsl, Handshake;
     SslShutdown = "SSL_shutdown", OpenSsl, End;
     SslFree = "SSL_free", OpenSsl, End;
-    /// Not exported: only where `.symtab` is kept.
+    /// Not exported: where `.symtab` is not kept it is found by what it is called with.
     SslLogSecret = "ssl_log_secret", OpenSsl, Secrets;
+    SslGetClientRandom = "SSL_get_client_random", OpenSsl, Layout;
 
     GoConnRead = "crypto/tls.(*Conn).Read", GoTls, Read;
     GoConnWrite = "crypto/tls.(*Conn).Write", GoTls, Write;
@@ -161,6 +164,9 @@ functions! {
 
     GnutlsRecordRecv = "gnutls_record_recv", GnuTls, Read;
     GnutlsRecordRecvSeq = "gnutls_record_recv_seq", GnuTls, Read;
+    /// Not exported, like `ssl_log_secret`.
+    GnutlsKeylog = "_gnutls_call_keylog_func", GnuTls, Secrets;
+    GnutlsSessionGetRandom = "gnutls_session_get_random", GnuTls, Layout;
     /// Gives a buffer of its own, a `gnutls_packet_t`.
     GnutlsRecordRecvPacket = "gnutls_record_recv_packet", GnuTls, Read;
     GnutlsRecordRecvEarlyData = "gnutls_record_recv_early_data", GnuTls, Read;
@@ -304,6 +310,17 @@ pub struct TlsCode {
     pub points: Vec<Point>,
     /// What reading Go's structures needs.
     pub go: Option<crate::go::GoInfo>,
+    /// Where a connection's structure has the client's random, by which key logs name connections.
+    pub client_random: Option<Member>,
+}
+
+/// Where something lies, counted from the start of a structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// The place of a pointer to another structure, in which it lies.
+    pub through: Option<u32>,
+    /// Its offset.
+    pub offset: u32,
 }
 
 impl TlsCode {

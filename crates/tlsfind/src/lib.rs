@@ -19,10 +19,11 @@ mod problem;
 pub mod process;
 mod reader;
 mod references;
+mod secrets;
 mod strings;
 mod stripped;
 
-pub use found::{Found, Function, Kind, Machine, Point, Role, Tail, TlsCode};
+pub use found::{Found, Function, Kind, Machine, Member, Point, Role, Tail, TlsCode};
 pub use limits::{Limits, Work};
 pub use problem::{CodeFault, Problem};
 pub use reader::ReadAt;
@@ -128,6 +129,10 @@ fn look(elf: &Elf, source: &mut Source<'_>, names: Names, report: &mut Report) -
         }
     }
     unreadable(report, &strings);
+    // Plaintext is read without them.
+    if let Err(stop) = secrets::add(elf, source, &strings, report) {
+        report.problems.push(stop.0);
+    }
     Ok(())
 }
 
@@ -144,6 +149,7 @@ fn unreadable(report: &mut Report, strings: &strings::Strings) {
             confidence: 100,
             points: Vec::new(),
             go: None,
+            client_random: None,
         });
         report.problems.push(Problem::NotFound(Kind::Rustls, "the program was stripped of its symbols"));
     } else if let Some(sign) = strings.tls

@@ -177,6 +177,7 @@ pub(crate) fn codes(
                     confidence: 100,
                     points: Vec::new(),
                     go: None,
+                    client_random: None,
                 });
                 let last = codes.len() - 1;
                 &mut codes[last]

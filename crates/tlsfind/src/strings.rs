@@ -17,6 +17,8 @@ pub(crate) struct Strings {
     pub(crate) openssl: Vec<u64>,
     /// Addresses of the names of OpenSSL's functions, which other code may name as well.
     pub(crate) functions: Vec<(u64, Function)>,
+    /// Addresses of the labels of key logs, with their number in [`LABELS`].
+    pub(crate) labels: Vec<(u64, usize)>,
 }
 
 impl Strings {
@@ -41,6 +43,19 @@ const VERSIONS: &[(&[u8], Kind)] = &[
 /// What every TLS 1.3 implementation signs (RFC 8446, 4.4.3), and programs that only look at TLS do not
 /// have.
 const SIGN: &[u8] = b"TLS 1.3, server CertificateVerify";
+
+/// Labels of key logs that are arguments where secrets are logged (draft-ietf-tls-keylogfile-02,
+/// section 2). Linkers put the end of one string and another one in the same place.
+const LABELS: &[&[u8]] = &[
+    b"CLIENT_RANDOM\0",
+    b"EXPORTER_SECRET\0",
+    b"EARLY_EXPORTER_SECRET\0",
+    b"CLIENT_EARLY_TRAFFIC_SECRET\0",
+    b"CLIENT_HANDSHAKE_TRAFFIC_SECRET\0",
+    b"SERVER_HANDSHAKE_TRAFFIC_SECRET\0",
+    b"CLIENT_TRAFFIC_SECRET_0\0",
+    b"SERVER_TRAFFIC_SECRET_0\0",
+];
 
 /// BoringSSL's file, and OpenSSL's.
 const SSL_LIB_CC: &[u8] = b"ssl/ssl_lib.cc\0";
@@ -91,6 +106,16 @@ fn piece(elf: &Elf, at: u64, bytes: &[u8], found: &mut Strings) {
                 && known.len() < MOST
             {
                 known.push(address);
+            }
+        }
+    }
+    for (number, label) in LABELS.iter().enumerate() {
+        for i in memchr::memmem::find_iter(bytes, label) {
+            if let Some(address) = elf.address_of(at + i as u64)
+                && !found.labels.contains(&(address, number))
+                && found.labels.len() < MOST
+            {
+                found.labels.push((address, number));
             }
         }
     }

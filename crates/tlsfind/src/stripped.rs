@@ -88,7 +88,8 @@ pub(crate) fn code(
         points.extend(point);
     }
     let version = strings.version(kind);
-    Ok(Some(TlsCode { kind, version, found: Found::StringReference, confidence, points, go: None }))
+    let found = Found::StringReference;
+    Ok(Some(TlsCode { kind, version, found, confidence, points, go: None, client_random: None }))
 }
 
 /// Functions with their ranges and how sure they are, or why there are none.

@@ -175,6 +175,33 @@ fn gnutls() {
     library("gnutls", &paths, Kind::GnuTls, &wanted);
 }
 
+/// Where secrets pass and where the client's random is: not exported, hence by what the code does.
+#[test]
+fn secrets() {
+    let test = "secrets";
+    let libraries = [
+        (
+            &["/usr/lib/x86_64-linux-gnu/libssl.so.3", "/usr/lib/aarch64-linux-gnu/libssl.so.3"][..],
+            Kind::OpenSsl,
+        ),
+        (
+            &["/usr/lib/x86_64-linux-gnu/libgnutls.so.30", "/usr/lib/aarch64-linux-gnu/libgnutls.so.30"],
+            Kind::GnuTls,
+        ),
+        (&["/usr/bin/node", "/usr/local/bin/node"], Kind::OpenSsl),
+    ];
+    for (paths, kind) in libraries {
+        let Some(path) = installed(test, paths) else { continue };
+        let report = look(&path, Names::All);
+        // Programs may use the library instead of having it in them.
+        let Some(code) = report.code(kind) else { continue };
+        let function = if kind == Kind::GnuTls { Function::GnutlsKeylog } else { Function::SslLogSecret };
+        let at = code.client_random.unwrap_or_else(|| panic!("{}: no random", path.display()));
+        assert!((16..4096).contains(&at.offset), "{}: {at:?}", path.display());
+        assert!(code.point(function).is_some(), "{}: {:?}", path.display(), report.problems);
+    }
+}
+
 #[test]
 fn nss_and_nspr() {
     let paths = ["/usr/lib/x86_64-linux-gnu/libnspr4.so", "/usr/lib/aarch64-linux-gnu/libnspr4.so"];

@@ -6,29 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use anyhow::{Context as _, Result};
 
-use super::http::{get, get_json};
+use super::http::get;
 use super::load::{BODY_BYTES, CONNECTIONS, Load, Server};
-use super::process::{Background, Scratch, free_port};
+use super::process::{Background, Scratch};
 use super::sample::{Sample, grouped};
+use super::watched::{START, Watched};
 use crate::args::Args;
 use crate::run::{Run, is_root};
-
-/// Time for Remora to load its programs and see the first call.
-const START: Duration = Duration::from_secs(60);
-
-/// Time for the rows of a turn to reach the store once the load has ended.
-const DRAIN: Duration = Duration::from_secs(20);
-
-/// Between two looks at a number that should stop changing.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// Looks that must agree; longer than Remora holds rows back.
-const LOOKS: u32 = 4;
 
 /// Seconds of load before the first turn, so that it does not pay for cold caches.
 const WARM_UP: u32 = 2;
@@ -132,7 +119,7 @@ fn count(words: &str, what: &str) -> Option<f64> {
     words.lines().find_map(|line| line.strip_suffix(what)?.trim().parse().ok())
 }
 
-fn micros_per_call(cpu_seconds: f64, calls: u64) -> f64 {
+pub(super) fn micros_per_call(cpu_seconds: f64, calls: u64) -> f64 {
     cpu_seconds * 1e6 / calls.max(1) as f64
 }
 
@@ -143,20 +130,11 @@ fn under_remora(
     dir: &Path,
     findings: &mut Findings,
 ) -> Result<Load> {
-    let api = free_port()?;
-    let data = dir.join("data");
-    let run = Run::new(remora)
-        .arg("up")
-        .arg("--listen")
-        .arg(format!("127.0.0.1:{api}"))
-        .arg("--data-dir")
-        .arg(&data);
-    let mut remora = Background::start(&run, "remora", dir)?;
-    remora.wait_until(START, |_| sees_calls(server, api))?;
-
+    let probe = || get(server.probe_port, "/probe", &[]).is_ok();
+    let remora = Watched::start(remora, &[], dir, server.probe_port, probe)?;
     let before = remora.cpu_seconds()?;
     let load = server.load(seconds)?;
-    let stored = drained(server, api)?;
+    let stored = remora.drained(server.port)?;
     // With what it does after the load has ended: those calls are to be paid for as well.
     findings.cpu.add(micros_per_call(remora.cpu_seconds()? - before, load.completed));
     findings.memory.add(remora.peak_memory()?);
@@ -167,90 +145,11 @@ fn under_remora(
     for kind in stored.iter().filter(|kind| !kind.is_whole()) {
         *findings.not_whole.entry(kind.text()).or_default() += kind.count;
     }
-    let status = get_json(api, "/api/v1/status", &[("since", "all")])?;
-    for (reason, count) in losses(&status) {
+    for (reason, count) in remora.losses()? {
         *findings.lost.entry(reason).or_default() += count;
     }
     remora.stop()?;
-    std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
     Ok(load)
-}
-
-/// Makes a call beside the load, and says whether Remora has stored any of these.
-fn sees_calls(server: &Server, api: u16) -> bool {
-    let made = get(server.probe_port, "/probe", &[]).is_ok();
-    made && stored(api, server.probe_port).is_ok_and(|kinds| !kinds.is_empty())
-}
-
-/// Stored calls of one outcome.
-#[derive(Debug, PartialEq, Eq)]
-struct Kind {
-    status: Option<i64>,
-    incomplete: Option<String>,
-    count: u64,
-}
-
-impl Kind {
-    fn is_whole(&self) -> bool {
-        self.status == Some(200) && self.incomplete.is_none()
-    }
-
-    fn text(&self) -> String {
-        let status = self.status.map_or("no status".to_owned(), |status| format!("status {status}"));
-        format!("{status}, {}", self.incomplete.as_deref().unwrap_or("complete"))
-    }
-}
-
-/// Stored HTTP calls to a port of nginx, by outcome.
-fn stored(api: u16, port: u16) -> Result<Vec<Kind>> {
-    let filter = format!("http && dst.port == {port}");
-    let query = [
-        ("filter", filter.as_str()),
-        ("since", "all"),
-        ("group_by", "status_code,incomplete"),
-        ("limit", "100"),
-    ];
-    kinds(&get_json(api, "/api/v1/stats", &query)?)
-}
-
-fn kinds(answer: &Value) -> Result<Vec<Kind>> {
-    let rows = answer["rows"].as_array().context("an answer without rows")?;
-    let kind = |row: &Value| {
-        Some(Kind {
-            status: row["status_code"].as_i64(),
-            incomplete: row["incomplete"].as_str().map(str::to_owned),
-            count: row["count"].as_u64()?,
-        })
-    };
-    let kinds: Option<Vec<Kind>> = rows.iter().map(kind).collect();
-    // Without groups there is still a row that says 0.
-    Ok(kinds.context("a row without a count")?.into_iter().filter(|kind| kind.count > 0).collect())
-}
-
-/// Waits until no more rows arrive.
-fn drained(server: &Server, api: u16) -> Result<Vec<Kind>> {
-    let began = Instant::now();
-    let (mut last, mut same) = (stored(api, server.port)?, 1);
-    while same < LOOKS {
-        if began.elapsed() > DRAIN {
-            bail!("rows still arrive {DRAIN:?} after the load has ended");
-        }
-        std::thread::sleep(LOOK);
-        let now = stored(api, server.port)?;
-        same = if now == last { same + 1 } else { 1 };
-        last = now;
-    }
-    Ok(last)
-}
-
-/// What Remora says it has lost, as `stage/reason`.
-fn losses(status: &Value) -> Vec<(String, i64)> {
-    let lost = status["coverage"]["lost"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    let each = lost.iter().map(|l| {
-        (format!("{}/{}", text(&l["stage"]), text(&l["reason"])), l["count"].as_i64().unwrap_or_default())
-    });
-    each.collect()
 }
 
 impl Findings {
@@ -301,8 +200,6 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -311,27 +208,5 @@ mod tests {
         assert_eq!(count(words, "packets received by filter"), Some(100.0));
         assert_eq!(count(words, "packets dropped by kernel"), Some(10.0));
         assert_eq!(count("", "packets dropped by kernel"), None);
-    }
-
-    #[test]
-    fn whole_calls_are_told_from_others() {
-        let answer = json!({"rows": [
-            {"status_code": 200, "count": 90},
-            {"status_code": 200, "incomplete": "gap", "count": 6},
-            {"incomplete": "no_response", "count": 4},
-            {"count": 0},
-        ]});
-        let kinds = kinds(&answer).unwrap();
-        let whole: u64 = kinds.iter().filter(|kind| kind.is_whole()).map(|kind| kind.count).sum();
-        assert_eq!((whole, kinds.len()), (90, 3));
-        assert_eq!(kinds[2].text(), "no status, no_response");
-        assert!(super::kinds(&json!({"rows": [{"status_code": 200}]})).is_err());
-    }
-
-    #[test]
-    fn losses_are_named_by_place_and_reason() {
-        let status = json!({"coverage": {"lost": [{"stage": "ring", "reason": "ring_full", "count": 7}]}});
-        assert_eq!(losses(&status), [("ring/ring_full".to_owned(), 7)]);
-        assert!(losses(&json!({})).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The load: nginx with one worker, and wrk, over keep-alive connections on loopback.
+//! The load: a server with one process, and wrk, over keep-alive connections on loopback.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -15,10 +15,12 @@ pub(super) const CONNECTIONS: u32 = 32;
 /// Bytes of the JSON document that is served.
 pub(super) const BODY_BYTES: usize = 150;
 
-/// nginx, serving one small JSON document under every path.
+/// A server that gives one small JSON document under every path.
 #[derive(Debug)]
 pub(super) struct Server {
     process: Background,
+    /// `http` or `https`.
+    scheme: &'static str,
     /// Where the load goes.
     pub(super) port: u16,
     /// The same server for probes, so that they can be told from the load.
@@ -28,25 +30,57 @@ pub(super) struct Server {
 impl Server {
     /// Starts nginx with its files in `dir`.
     pub(super) fn start(dir: &Path) -> Result<Self> {
+        Self::nginx(dir, "http", "")
+    }
+
+    /// Starts nginx with TLS, with `cert.pem` and `key.pem` in `dir`.
+    pub(super) fn start_tls(dir: &Path) -> Result<Self> {
+        Self::nginx(dir, "https", " ssl")
+    }
+
+    fn nginx(dir: &Path, scheme: &'static str, listen: &str) -> Result<Self> {
         let (port, probe_port) = (free_port()?, free_port()?);
         let config = dir.join("nginx.conf");
-        std::fs::write(&config, configuration(dir, port, probe_port))?;
+        std::fs::write(&config, configuration(dir, [port, probe_port], listen))?;
         let nginx = Run::new("nginx").arg("-p").arg(dir).arg("-c").arg(&config);
-        let mut process = Background::start(&nginx, "nginx", dir)?;
-        let up = |port| TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok();
-        process.wait_until(Duration::from_secs(10), |_| up(port) && up(probe_port))?;
-        Ok(Self { process, port, probe_port })
+        Self::run(&nginx, "nginx", dir, scheme, [port, probe_port])
+    }
+
+    /// Starts a server that listens on both `ports`, the second of them for probes.
+    pub(super) fn run(
+        command: &Run,
+        name: &str,
+        dir: &Path,
+        scheme: &'static str,
+        ports: [u16; 2],
+    ) -> Result<Self> {
+        let mut process = Background::start(command, name, dir)?;
+        let up = |port: &u16| TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).is_ok();
+        process.wait_until(Duration::from_secs(10), |_| ports.iter().all(up))?;
+        let [port, probe_port] = ports;
+        Ok(Self { process, scheme, port, probe_port })
+    }
+
+    /// Seconds of CPU that it has used.
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        self.process.cpu_seconds()
     }
 
     /// Runs wrk for a while.
     pub(super) fn load(&self, seconds: u32) -> Result<Load> {
-        let out = wrk(self.port, seconds).output()?;
+        let out = self.wrk(seconds).output()?;
         parse(&out).with_context(|| format!("cannot read what wrk says: {out}"))
     }
 
     /// Runs wrk in the background.
     pub(super) fn load_in_background(&self, seconds: u32, dir: &Path) -> Result<Background> {
-        Background::start(&wrk(self.port, seconds), "wrk", dir)
+        Background::start(&self.wrk(seconds), "wrk", dir)
+    }
+
+    fn wrk(&self, seconds: u32) -> Run {
+        let (connections, duration) = (format!("-c{CONNECTIONS}"), format!("-d{seconds}s"));
+        let url = format!("{}://127.0.0.1:{}/bench?n=1", self.scheme, self.port);
+        Run::new("wrk").args(["-t1", &connections, &duration, &url])
     }
 
     pub(super) fn stop(self) -> Result<()> {
@@ -62,11 +96,6 @@ pub(super) struct Load {
     pub(super) per_second: f64,
 }
 
-fn wrk(port: u16, seconds: u32) -> Run {
-    let (connections, duration) = (format!("-c{CONNECTIONS}"), format!("-d{seconds}s"));
-    Run::new("wrk").args(["-t1", &connections, &duration, &format!("http://127.0.0.1:{port}/bench?n=1")])
-}
-
 /// Reads `1392817 requests in 8.00s, 397.15MB read` and `Requests/sec: 174085.91`.
 fn parse(out: &str) -> Option<Load> {
     let completed = out.lines().find_map(|line| {
@@ -77,8 +106,13 @@ fn parse(out: &str) -> Option<Load> {
     Some(Load { completed, per_second })
 }
 
-fn configuration(dir: &Path, port: u16, probe_port: u16) -> String {
+fn configuration(dir: &Path, [port, probe_port]: [u16; 2], listen: &str) -> String {
     let dir = dir.display();
+    let certificate = if listen.is_empty() {
+        String::new()
+    } else {
+        format!("ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem;")
+    };
     let body = body();
     // One process is the one worker. Connections never end, as those of a busy service.
     format!(
@@ -98,8 +132,9 @@ http {{
     uwsgi_temp_path {dir}/uwsgi;
     scgi_temp_path {dir}/scgi;
     server {{
-        listen 127.0.0.1:{port};
-        listen 127.0.0.1:{probe_port};
+        listen 127.0.0.1:{port}{listen};
+        listen 127.0.0.1:{probe_port}{listen};
+        {certificate}
         location / {{ default_type application/json; return 200 '{body}'; }}
     }}
 }}
@@ -107,7 +142,8 @@ http {{
     )
 }
 
-fn body() -> String {
+/// The document.
+pub(super) fn body() -> String {
     let head = r#"{"id":4711,"name":"remora","price":12.5,"tags":["a","b"],"note":""#;
     let tail = r#""}"#;
     let fill = BODY_BYTES.saturating_sub(head.len() + tail.len());

@@ -28,6 +28,7 @@ pub fn agent_config(args: &CaptureArgs, dir: &Path, own_ports: &[u16]) -> Result
     capture.reading = args.reading.limits()?;
     config.tls.enabled = !args.no_tls;
     config.tls.call_budget = args.tls_call_budget.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
+    config.tls.key_log.clone_from(&args.tls_keylog);
     config.budgets.reassembly_bytes = usize::try_from(args.memory).unwrap_or(usize::MAX);
     config.budgets.spool_disk_bytes = args.spool;
     config.kernel.tier = match args.tier {

@@ -2,6 +2,7 @@
 //! (DDI 0487), C4.1.
 
 use super::{Body, Decoded, counted};
+use crate::found::Member;
 use crate::problem::{CodeFault, Part};
 use crate::reader::{Source, le32};
 
@@ -29,6 +30,36 @@ pub(super) fn body(source: &mut Source<'_>, bytes: &[u8], start: u64) -> Part<De
         before[3] = word;
     }
     Ok(Ok(body))
+}
+
+/// See [`super::member`].
+pub(super) fn member(source: &mut Source<'_>, bytes: &[u8]) -> Part<Option<Member>> {
+    // What each register holds: the argument, or what it has a pointer to at an offset.
+    let mut holds: [Option<Option<u32>>; 32] = [None; 32];
+    holds[0] = Some(None);
+    for word in bytes.chunks_exact(4) {
+        counted(source)?;
+        let word = le32(word, 0);
+        let (to, from, number) = ((word & 31) as usize, (word >> 5 & 31) as usize, word >> 10 & 0xfff);
+        match word {
+            // ADD Xd, Xn, #imm12
+            w if w & 0xffc0_0000 == 0x9100_0000 => {
+                if let Some(through) = holds[from].filter(|_| number != 0) {
+                    return Ok(Some(Member { through, offset: number }));
+                }
+                holds[to] = holds[from];
+            }
+            // LDR Xt, [Xn, #imm12 * 8]
+            w if w & 0xffc0_0000 == 0xf940_0000 => {
+                holds[to] = (holds[from] == Some(None)).then_some(Some(number * 8));
+            }
+            // MOV Xd, Xm
+            w if w & 0xffe0_ffe0 == 0xaa00_03e0 => holds[to] = holds[(word >> 16 & 31) as usize],
+            w if w & 0xffff_fc1f == 0xd65f_0000 => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 enum Flow {

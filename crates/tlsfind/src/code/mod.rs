@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::elf::Elf;
 use crate::elf::frames::Frames;
-use crate::found::{Function, Machine, Point, Tail};
+use crate::found::{Function, Machine, Member, Point, Tail};
 use crate::problem::{CodeFault, Part, Problem, Stop};
 use crate::reader::Source;
 
@@ -58,6 +58,16 @@ pub(crate) fn body(elf: &Elf, source: &mut Source<'_>, range: &Range<u64>) -> Pa
         }
         Ok(body)
     }))
+}
+
+/// The member whose address the function takes first, of the structure that its first argument points
+/// to: functions that copy a member begin so.
+pub(crate) fn member(elf: &Elf, source: &mut Source<'_>, range: &Range<u64>) -> Part<Option<Member>> {
+    let Ok(bytes) = bytes(elf, source, range)? else { return Ok(None) };
+    Ok(match elf.machine {
+        Machine::X86_64 => x86::member(source, &bytes)?,
+        Machine::Aarch64 => arm64::member(source, &bytes)?,
+    })
 }
 
 /// The bytes of a function.

@@ -3,6 +3,7 @@
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use super::{Body, Decoded, counted};
+use crate::found::Member;
 use crate::problem::{CodeFault, Part};
 use crate::reader::Source;
 
@@ -52,6 +53,36 @@ pub(super) fn body(source: &mut Source<'_>, bytes: &[u8], start: u64) -> Part<De
         return Ok(Err(CodeFault::Misaligned));
     }
     Ok(Ok(body))
+}
+
+/// See [`super::member`]. Registers hold the argument, or what it has a pointer to.
+pub(super) fn member(source: &mut Source<'_>, bytes: &[u8]) -> Part<Option<Member>> {
+    let mut decoder = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE);
+    let mut holds: Vec<(Register, Option<u32>)> = vec![(Register::RDI, None)];
+    while decoder.can_decode() {
+        counted(source)?;
+        let i = decoder.decode();
+        let of = |register| holds.iter().find(|(r, _)| *r == register).map(|(_, through)| *through);
+        let plain = i.memory_index() == Register::None;
+        let displacement = u32::try_from(i.memory_displacement64()).ok();
+        let target = i.op0_register();
+        let held = match i.code() {
+            Code::Retnq => return Ok(None),
+            Code::Lea_r64_m if plain => {
+                if let (Some(through), Some(offset)) = (of(i.memory_base()), displacement) {
+                    return Ok(Some(Member { through, offset }));
+                }
+                None
+            }
+            Code::Mov_r64_rm64 if i.op1_kind() == OpKind::Register => of(i.op1_register()),
+            Code::Mov_r64_rm64 if plain && of(i.memory_base()) == Some(None) => displacement.map(Some),
+            _ if matches!(i.mnemonic(), Mnemonic::Test | Mnemonic::Cmp) => continue,
+            _ => None,
+        };
+        holds.retain(|(register, _)| *register != target);
+        holds.extend(held.map(|through| (target, through)));
+    }
+    Ok(None)
 }
 
 enum Flow {
@@ -115,6 +146,7 @@ impl Before {
 #[cfg(test)]
 mod tests {
     use super::body;
+    use crate::found::Member;
     use crate::limits::Limits;
     use crate::problem::CodeFault;
     use crate::reader::Source;
@@ -145,6 +177,23 @@ mod tests {
         // jmp into the mov's immediate
         assert_eq!(of(&[0xeb, 1, 0xb8, 0xc3, 0xc3, 0xc3, 0xc3, 0xc3]).unwrap_err(), CodeFault::Misaligned);
         assert_eq!(of(&[0x06, 0xc3]).unwrap_err(), CodeFault::Undecodable);
+    }
+
+    #[test]
+    fn members_are_found() {
+        let of = |bytes: &[u8]| {
+            let (limits, file) = (Limits::default(), Vec::new());
+            super::member(&mut Source::new(&file, &limits), bytes).unwrap()
+        };
+        // mov rcx,rsi; test rdx,rdx; lea rsi,[rdi+0x160]; ret
+        let direct = of(&[0x48, 0x89, 0xf1, 0x48, 0x85, 0xd2, 0x48, 0x8d, 0xb7, 0x60, 1, 0, 0, 0xc3]);
+        assert_eq!(direct, Some(Member { through: None, offset: 0x160 }));
+        // mov rax,[rdi+0xa8]; lea rsi,[rax+0xb8]; ret
+        let through = of(&[0x48, 0x8b, 0x87, 0xa8, 0, 0, 0, 0x48, 0x8d, 0xb0, 0xb8, 0, 0, 0, 0xc3]);
+        assert_eq!(through, Some(Member { through: Some(0xa8), offset: 0xb8 }));
+        // xor edi,edi would not be seen; mov rdi,rsi is: lea rax,[rdi+8]; ret
+        assert_eq!(of(&[0x48, 0x89, 0xf7, 0x48, 0x8d, 0x47, 8, 0xc3]), None);
+        assert_eq!(of(&[0xc3]), None);
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub(crate) fn code(elf: &Elf, source: &mut Source<'_>, problems: &mut Vec<Proble
         confidence: 100,
         points,
         go: Some(go),
+        client_random: None,
     };
     Ok(Some(code))
 }

@@ -187,7 +187,9 @@ impl Asked {
     pub(super) fn run(&self, file: &Path, ports: &[String]) -> Run {
         let mut run = Run::new("tshark").arg("-n").arg("-r").arg(file).args(["-Y", self.filter]);
         if !self.filter.contains(' ') {
-            for port in ports {
+            // It has nothing of these names that goes over UDP.
+            let over_udp = !["tls", "http", "http2"].contains(&self.filter);
+            for port in ports.iter().filter(|port| over_udp || port.starts_with("tcp")) {
                 let spoken = format!("{}.port=={},{}", &port[..3], &port[4..], self.filter);
                 run = run.args(["-d", &spoken]);
             }
