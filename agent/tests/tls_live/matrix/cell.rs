@@ -146,7 +146,7 @@ impl Server {
             Self::Lighttpd("gnutls") | Self::GnutlsServ => "libgnutls",
             Self::Lighttpd("mbedtls") => "libmbedtls",
             Self::Lighttpd("wolfssl") => "libwolfssl",
-            Self::Lighttpd(_) | Self::Selfserv => "libnspr4",
+            Self::Lighttpd(_) | Self::Selfserv => "libssl3.so",
             Self::Go(form) => form.program(),
             Self::Envoy => "envoy",
             Self::Grpc => "cygrpc",

@@ -77,7 +77,8 @@ async fn every_library_at_every_end() {
                 let all = calls::of(&rows, cell, port);
                 for row in &all {
                     let text = |name| crate::programs::text(row, name);
-                    let names = ["url", "src.port", "flow_id", "incomplete", "request_pos", "response_pos", "ts"];
+                    let names =
+                        ["url", "src.port", "flow_id", "incomplete", "request_pos", "response_pos", "ts"];
                     eprintln!("{:?}", names.map(text));
                 }
                 Outcome::Not(why)
