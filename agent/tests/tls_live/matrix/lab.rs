@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::calls::{self, Wanted};
 use super::cell::{Cell, Client, Form, Server};
 use super::cells::PEER;
-use crate::hub::Hub;
+use crate::hub::{Hub, Row};
 use crate::programs::{big, has, site, which};
 
 /// Longest wait for anything; only a failure takes this long.
@@ -100,6 +100,11 @@ impl Lab {
 
     pub(super) fn into_parts(self) -> (Hub, Agent) {
         (self.hub, self.agent)
+    }
+
+    /// The calls that have arrived.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        self.hub.rows(Table::Calls)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -226,8 +231,7 @@ impl Lab {
     pub(super) async fn arrive(&self, cell: &Cell, port: u16, wanted: &[Wanted]) {
         let patience = Instant::now() + PATIENCE;
         while Instant::now() < patience {
-            let rows = self.hub.rows(Table::Calls);
-            if calls::of(&rows, cell, port).len() >= wanted.len() {
+            if calls::of(&self.rows(), cell, port).len() >= wanted.len() {
                 return;
             }
             tokio::time::sleep(PAUSE).await;

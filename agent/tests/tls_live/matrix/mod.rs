@@ -21,7 +21,8 @@ use std::time::Duration;
 use self::cell::{Cell, Outcome, Role};
 use self::lab::Lab;
 use self::table::Table;
-use crate::hub::{Hub, start};
+use crate::hub::{Hub, Row, start};
+use crate::programs::text;
 
 /// Says what is not run, for the harness to count it: unlike what a test prints, it must not be taken for
 /// a word about the whole test.
@@ -58,7 +59,8 @@ async fn every_library_at_every_end() {
         }
         let started = std::time::Instant::now();
         let wanted = lab.run(cell, *port).await;
-        eprintln!("{}: {:.1} s", cell.name(), started.elapsed().as_secs_f32());
+        let so_far = wanted.as_ref().map_err(Clone::clone).and_then(|w| lab.check(cell, *port, w));
+        eprintln!("{}: {:.1} s, {so_far:?}", cell.name(), started.elapsed().as_secs_f32());
         done.push((cell, *port, wanted));
     }
     let (hub, agent) = lab.into_parts();
@@ -74,13 +76,7 @@ async fn every_library_at_every_end() {
         let outcome = match found {
             Ok(()) => Outcome::Pass,
             Err(why) => {
-                let all = calls::of(&rows, cell, port);
-                for row in &all {
-                    let text = |name| crate::programs::text(row, name);
-                    let names =
-                        ["url", "src.port", "flow_id", "incomplete", "request_pos", "response_pos", "ts"];
-                    eprintln!("{:?}", names.map(text));
-                }
+                shown(&rows, &hub.rows(remora_model::Table::Flows), port);
                 Outcome::Not(why)
             }
         };
@@ -95,7 +91,33 @@ async fn every_library_at_every_end() {
     }
 }
 
+/// Prints what was told of a server's port, in short.
+fn shown(calls: &[Row], flows: &[Row], port: u16) {
+    const CALL: [&str; 9] = [
+        "protocol",
+        "url",
+        "src.port",
+        "flow_id",
+        "incomplete",
+        "request_pos",
+        "response_pos",
+        "ts",
+        "corr_method",
+    ];
+    const FLOW: [&str; 8] =
+        ["flow_id", "conn_state", "src.port", "first_seen", "ts", "src.bytes", "dst.bytes", "missing_bytes"];
+    for (rows, names) in [(calls, &CALL[..]), (flows, &FLOW[..])] {
+        for row in rows.iter().filter(|row| text(row, "dst.port") == port.to_string()) {
+            eprintln!("{:?}", names.iter().map(|name| text(row, name)).collect::<Vec<_>>());
+        }
+    }
+}
+
 impl Lab {
+    fn check(&self, cell: &Cell, port: u16, wanted: &[calls::Wanted]) -> Result<(), String> {
+        calls::check(&self.rows(), cell, port, wanted)
+    }
+
     /// What a cell's programs have said to each other, by their own account.
     async fn run(&mut self, cell: &Cell, port: u16) -> Result<Vec<calls::Wanted>, String> {
         let log = self.path().join(format!("log.{port}"));
