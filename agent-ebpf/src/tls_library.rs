@@ -1,10 +1,10 @@
 //! TLS libraries whose functions take a connection, a buffer and its length: OpenSSL and its
-//! relatives, GnuTLS, NSPR, mbedTLS, wolfSSL, s2n.
+//! relatives, GnuTLS, NSS, mbedTLS, wolfSSL, s2n.
 //!
 //! A program stands for a shape of functions, not for a library: the agent attaches it to each
 //! function that has the shape, at its entry or at its returns.
 
-use aya_ebpf::{helpers::bpf_probe_read_user, macros::uprobe, programs::ProbeContext};
+use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 use remora_abi::{direction, tls_flags};
 
 use crate::tls::{Call, Result, arg, conn, enter, fresh_id, key, leave, release};
@@ -144,32 +144,4 @@ const PEEK: u64 = 2;
 #[uprobe]
 pub fn remora_tls_recv(ctx: ProbeContext) -> u32 {
     if arg(&ctx, 3) & PEEK == 0 { begin(&ctx, READ, 0) } else { 0 }
-}
-
-/// Where `PRFileDesc` of NSPR has the layer below it.
-const LOWER: u64 = 16;
-
-/// NSPR reads and writes files and sockets by the same functions: those of TLS have a layer below them.
-#[inline(always)]
-fn is_layered(ctx: &ProbeContext) -> bool {
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_user((arg(ctx, 0) + LOWER) as *const u64) }.is_ok_and(|lower| lower != 0)
-}
-
-/// `PR_Read(descriptor, buffer, length)` begins.
-#[uprobe]
-pub fn remora_tls_layer_read(ctx: ProbeContext) -> u32 {
-    if is_layered(&ctx) { begin(&ctx, READ, 0) } else { 0 }
-}
-
-/// `PR_Recv(descriptor, buffer, length, flags, timeout)` begins.
-#[uprobe]
-pub fn remora_tls_layer_recv(ctx: ProbeContext) -> u32 {
-    if is_layered(&ctx) && arg(&ctx, 3) & PEEK == 0 { begin(&ctx, READ, 0) } else { 0 }
-}
-
-/// `PR_Write` and `PR_Send` begin.
-#[uprobe]
-pub fn remora_tls_layer_write(ctx: ProbeContext) -> u32 {
-    if is_layered(&ctx) { begin(&ctx, WRITE, 0) } else { 0 }
 }

@@ -147,6 +147,33 @@ const TESTS: &[Need] = &[
     Need { what: "kcat", programs: &["kcat"], names: Names::same("kcat") },
     Need { what: "websocketd", programs: &["websocketd"], names: Names::same("websocketd") },
     Need { what: "curl", programs: &["curl"], names: Names::same("curl") },
+    Need { what: "wget", programs: &["wget"], names: Names::same("wget") },
+    // One server, five TLS libraries.
+    Need {
+        what: "lighttpd",
+        programs: &["lighttpd"],
+        names: Names {
+            apt: "lighttpd lighttpd-mod-openssl lighttpd-mod-gnutls lighttpd-mod-mbedtls lighttpd-mod-nss \
+                  lighttpd-mod-wolfssl",
+            dnf: "lighttpd lighttpd-mod_openssl lighttpd-mod_gnutls lighttpd-mod_mbedtls lighttpd-mod_nss",
+            ..Names::same("lighttpd")
+        },
+    },
+    Need {
+        what: "GnuTLS's programs",
+        programs: &["gnutls-serv", "gnutls-cli"],
+        names: Names { apt: "gnutls-bin", dnf: "gnutls-utils", pacman: "gnutls", apk: "gnutls-utils" },
+    },
+    Need {
+        what: "NSS's programs",
+        programs: &["certutil", "pk12util"],
+        names: Names { apt: "libnss3-tools", dnf: "nss-tools", pacman: "nss", apk: "nss-tools" },
+    },
+    Need {
+        what: "Go",
+        programs: &["go"],
+        names: Names { apt: "golang-go", dnf: "golang", ..Names::same("go") },
+    },
     Need { what: "ip", programs: &["ip"], names: Names { dnf: "iproute", ..Names::same("iproute2") } },
     Need { what: "Node.js", programs: &["node"], names: Names::same("nodejs") },
     Need {

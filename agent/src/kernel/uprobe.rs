@@ -59,12 +59,6 @@ programs! {
     WriteExEnd = "remora_tls_write_ex_end";
     /// Entry of a read with flags.
     Recv = "remora_tls_recv";
-    /// Entry of NSPR's read.
-    LayerRead = "remora_tls_layer_read";
-    /// Entry of NSPR's read with flags.
-    LayerRecv = "remora_tls_layer_recv";
-    /// Entry of NSPR's write.
-    LayerWrite = "remora_tls_layer_write";
     /// Entry of a function that sends a file.
     File = "remora_tls_file";
     /// Its return.

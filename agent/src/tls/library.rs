@@ -80,7 +80,8 @@ impl Library {
             .collect();
         Some(Self {
             path: path.to_owned(),
-            codes: report.codes,
+            // NSPR carries files of all kinds; its TLS is that of NSS, which is read there.
+            codes: report.codes.into_iter().filter(|code| code.kind != Kind::Nspr).collect(),
             refusals,
             linker,
             hooks: Hooks::default(),
@@ -226,7 +227,7 @@ pub(super) fn not_read(code: &TlsCode) -> Option<String> {
     let kind = code.kind;
     match kind {
         Kind::Rustls | Kind::JavaJsse => Some(format!("{kind} is recognised but not read yet")),
-        Kind::Nss => Some("it is read where programs use it, in NSPR (libnspr4)".to_owned()),
+        Kind::Nss if code.is_readable() => None,
         Kind::GoTls if code.go.as_ref().is_none_or(|go| go.abi != Abi::Register) => Some(
             "Go before 1.17 (on arm64 1.18) passes arguments on the stack, which is not read yet".to_owned(),
         ),

@@ -20,14 +20,13 @@ pub(super) fn programs(function: Function) -> Option<Programs> {
     let entry = |entry| Some(Programs { entry, end: None });
     match function {
         F::SslRead | F::MbedtlsSslRead | F::WolfSslRead => both(P::Read, P::ReadInt),
-        F::SslWrite | F::MbedtlsSslWrite | F::WolfSslWrite | F::WolfSslSend => both(P::Write, P::WriteInt),
+        F::SslWrite | F::MbedtlsSslWrite | F::WolfSslWrite | F::WolfSslSend | F::NssSecureSend => {
+            both(P::Write, P::WriteInt)
+        }
         F::SslReadEx | F::WolfSslReadEx => both(P::ReadEx, P::ReadExEnd),
         F::SslWriteEx | F::WolfSslWriteEx => both(P::WriteEx, P::WriteExEnd),
         F::SslWriteEx2 => both(P::WriteEx2, P::WriteExEnd),
-        F::WolfSslRecv => both(P::Recv, P::ReadInt),
-        F::PrRead => both(P::LayerRead, P::ReadInt),
-        F::PrRecv => both(P::LayerRecv, P::ReadInt),
-        F::PrWrite | F::PrSend => both(P::LayerWrite, P::WriteInt),
+        F::WolfSslRecv | F::NssSecureRecv => both(P::Recv, P::ReadInt),
         F::SslSendfile => both(P::File, P::FileEnd),
         F::GnutlsRecordRecv | F::GnutlsRecordRecvSeq | F::GnutlsRecordRecvEarlyData | F::S2nRecv => {
             both(P::Read, P::ReadLong)
@@ -52,7 +51,7 @@ pub(super) fn programs(function: Function) -> Option<Programs> {
         | F::WolfSslConnect
         | F::S2nNegotiate => entry(P::Handshake),
         F::SslFree
-        | F::PrClose
+        | F::NssSecureClose
         | F::GnutlsDeinit
         | F::MbedtlsSslFree
         | F::WolfSslFree

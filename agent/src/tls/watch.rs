@@ -47,8 +47,8 @@ const MAX_WAITING: usize = 65_536;
 const MAX_LOOKS: usize = 65_536;
 
 /// Names of files that are looked into before all others.
-const LIKELY: [&str; 9] =
-    ["libssl", "libgnutls", "libnspr4", "libmbedtls", "libwolfssl", "ld-linux", "ld-musl", "s2n", "node"];
+const LIKELY: [&str; 8] =
+    ["libssl", "libgnutls", "libmbedtls", "libwolfssl", "ld-linux", "ld-musl", "s2n", "node"];
 
 /// Where systems keep their libraries.
 const DIRECTORIES: [&str; 6] = [
@@ -242,7 +242,8 @@ impl Watcher {
         for pid in all {
             self.look(pid, now);
         }
-        self.control.forget(|pid| !there.contains(&pid));
+        // Looking at all of them takes a while, in which others have begun.
+        self.control.forget(|pid| !there.contains(&pid) && processes::started(pid).is_none());
     }
 
     /// Looks at a process; false when there is none.

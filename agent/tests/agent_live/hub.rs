@@ -19,7 +19,7 @@ pub(crate) struct Hub(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    tables: Vec<TableBatch>,
+    rows: Vec<(Table, Row)>,
     spools: HashMap<SpoolId, watch::Sender<u64>>,
     status: Option<serde_json::Value>,
 }
@@ -33,8 +33,10 @@ impl IngestHandler for Hub {
     async fn batch(&self, source: &Source, batch: IncomingBatch) -> Result<(), Refusal> {
         assert_eq!(batch.rejected, Vec::<String>::new());
         assert_eq!((batch.unknown_columns, batch.lost_before), (0, 0));
+        let read = batch.tables.iter().flat_map(|t| rows(t).into_iter().map(|row| (t.table, row)));
+        let read: Vec<_> = read.collect();
         let mut state = self.0.lock().unwrap();
-        state.tables.extend(batch.tables);
+        state.rows.extend(read);
         state.spools.entry(source.spool).or_default().send_replace(batch.seq);
         Ok(())
     }
@@ -58,8 +60,8 @@ impl Hub {
     }
 
     pub(crate) fn rows(&self, table: Table) -> Vec<Row> {
-        let tables = self.0.lock().unwrap().tables.clone();
-        tables.iter().filter(|t| t.table == table).flat_map(rows).collect()
+        let state = self.0.lock().unwrap();
+        state.rows.iter().filter(|(of, _)| *of == table).map(|(_, row)| row.clone()).collect()
     }
 
     /// Calls on a server's port.

@@ -10,6 +10,7 @@ mod hub;
 
 mod go;
 mod libraries;
+mod matrix;
 mod memory;
 mod older;
 mod programs;

@@ -40,12 +40,26 @@ pub(crate) fn lacks(test: &str, programs: &[&str]) -> bool {
     !missing.is_empty()
 }
 
+/// Whom the certificate names.
+const NAMES: &str = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+
 /// A directory with a certificate, its key, and a page.
 pub(crate) fn site() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
-        .args(["-days", "2", "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"])
+        .args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            NAMES,
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+        ])
         .current_dir(dir.path())
         .stderr(Stdio::null())
         .status();

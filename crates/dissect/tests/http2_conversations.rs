@@ -193,6 +193,21 @@ fn a_server_that_has_answered_may_stop_the_request() {
 }
 
 #[test]
+fn a_client_that_has_counted_the_answer_may_reset() {
+    for (length, expected) in [("4", "GET /a 200"), ("5", "GET /a 200 reset")] {
+        let (mut c, mut s) = (Encoder::default(), Encoder::default());
+        let mut flow = flow();
+        flow.client(c.headers(1, END_STREAM, &get("/a")));
+        flow.server(s.headers(1, 0, &[(":status", "200"), ("content-length", length)]));
+        flow.server(frame(DATA, 0, 1, b"full"));
+        flow.client(frame(RST_STREAM, 0, 1, &[0, 0, 0, 5])).server(frame(DATA, END_STREAM, 1, b""));
+        assert_eq!(summary(&flow), [expected]);
+        assert_eq!(only(&flow).failed, length == "5");
+        assert!(!flow.dissector().is_busy());
+    }
+}
+
+#[test]
 fn what_goaway_leaves_out_was_not_answered() {
     let (mut c, mut s) = (Encoder::default(), Encoder::default());
     let mut flow = flow();

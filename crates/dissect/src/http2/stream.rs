@@ -4,6 +4,7 @@ use remora_model::{Incomplete, Timestamp};
 
 use super::frame;
 use crate::grpc::{Follower, Format, Framer};
+use crate::http::facts::Length;
 use crate::http::fields::{self, Extra};
 use crate::http::message::Message;
 use crate::ws::{Handshake, Socket};
@@ -83,6 +84,14 @@ impl Stream {
 
     pub(super) fn is_done(&self, role: Role) -> bool {
         self.half(role).done
+    }
+
+    /// All of the answer has come, by the length that it has told.
+    pub(super) fn is_answered(&self) -> bool {
+        let whole = |m: &Message| {
+            m.incomplete.is_none() && matches!(m.head.facts.length, Length::Is(len) if len == m.body_size)
+        };
+        self.half(Role::Server).message.as_deref().is_some_and(whole)
     }
 
     /// The message of `role`, which begins at `place` if it has not begun yet. One that begins

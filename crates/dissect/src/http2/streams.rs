@@ -316,6 +316,12 @@ impl Streams {
             stream.end(Role::Client, false);
             return self.close(i, None, cx);
         }
+        // A client that has counted all of the answer does not wait for its formal end: curl before 8 resets
+        // then.
+        if role == Role::Client && stream.is_done(Role::Client) && stream.is_answered() {
+            stream.end(Role::Server, true);
+            return self.close(i, None, cx);
+        }
         stream.error = Some(code);
         self.close(i, Some(Incomplete::Reset), cx);
     }
