@@ -50,6 +50,7 @@ impl Watched {
             spool: self.spool.stats(),
             tls: self.tls.as_ref().map(Tls::counters).unwrap_or_default(),
             tls_refused: self.tls.as_ref().map(Tls::refused).unwrap_or_default(),
+            tls_unproven: self.tls.as_ref().map(Tls::unproven).unwrap_or_default(),
         }
     }
 

@@ -26,7 +26,7 @@ use super::{
 
 /// Where the kernel keeps what leads from a process to its sockets: the name of the global in the
 /// object, the structure and its member (agent-ebpf/src/tls_socket.rs).
-const OFFSETS: [(&str, &str, &str); 16] = [
+const OFFSETS: [(&str, &str, &str); 17] = [
     ("TASK_FILES", "task_struct", "files"),
     ("FILES_FDT", "files_struct", "fdt"),
     ("FDT_MAX", "fdtable", "max_fds"),
@@ -42,6 +42,7 @@ const OFFSETS: [(&str, &str, &str); 16] = [
     ("SK_DPORT", "sock_common", "skc_dport"),
     ("SK_NUM", "sock_common", "skc_num"),
     ("SK_NET", "sock_common", "skc_net"),
+    ("SK_SOCKET", "sock", "sk_socket"),
     ("NET_COOKIE", "net", "net_cookie"),
 ];
 

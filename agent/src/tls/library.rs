@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use remora_tlsfind::go::Abi;
-use remora_tlsfind::{self as tlsfind, Found, Kind, Point, Role, TlsCode};
+use remora_tlsfind::{self as tlsfind, Found, Function, Kind, Point, Role, TlsCode};
 
-use super::points::programs;
+use super::points::{programs, trial_programs};
+use super::processes::FileKey;
+use super::verdict::{Accused, Verdicts};
 use crate::kernel::{Probe, ProbeError, ProbeProgram, TlsProbes};
 
 /// The first wait after a probe that could not be attached; it doubles up to [`LONGEST`].
@@ -25,6 +27,8 @@ pub(super) struct Library {
     pub(super) refusals: Vec<String>,
     /// Where the dynamic linker tells of what it maps, when the file is one.
     linker: Option<u64>,
+    /// Guesses that were wrong, and what was wrong.
+    refused: Vec<(Kind, String)>,
     hooks: Hooks,
     failures: u32,
     retry_at: Option<Instant>,
@@ -64,16 +68,22 @@ impl Library {
             name.starts_with("ld-linux") || name.starts_with("ld-musl") || name.starts_with("ld-2.")
         });
         let linker = is_linker.then(|| tlsfind::function_at(&file, &limits, b"_dl_debug_state")).flatten();
-        let refusals = report
-            .problems
-            .iter()
-            .filter(|p| matches!(p, tlsfind::Problem::NotFound(..) | tlsfind::Problem::UnknownTls(_)))
-            .map(ToString::to_string)
-            .collect();
+        let mut codes = report.codes;
+        // No symbol of it shows that.
+        if Path::new(path).file_name().is_some_and(|name| name == "libjvm.so") {
+            codes.push(java());
+        }
+        let told = |kind: Kind| codes.iter().any(|code| code.kind == kind);
+        let is_refusal = |p: &&tlsfind::Problem| match p {
+            tlsfind::Problem::NotFound(kind, _) => !told(*kind),
+            p => matches!(p, tlsfind::Problem::UnknownTls(_)),
+        };
+        let refusals = report.problems.iter().filter(is_refusal).map(ToString::to_string).collect();
         Some(Self {
             path: path.to_owned(),
-            codes: report.codes,
+            codes,
             refusals,
+            refused: Vec::new(),
             linker,
             hooks: Hooks::default(),
             failures: 0,
@@ -84,7 +94,34 @@ impl Library {
 
     /// Something in it can be probed.
     pub(super) fn is_of_use(&self) -> bool {
-        self.linker.is_some() || self.codes.iter().any(is_read)
+        self.linker.is_some() || self.codes.iter().any(|code| self.is_read(code))
+    }
+
+    /// Whether the plaintext of one of its codes is read.
+    pub(super) fn is_read(&self, code: &TlsCode) -> bool {
+        self.not_read(code).is_none()
+    }
+
+    /// Why it is not, in words.
+    pub(super) fn not_read(&self, code: &TlsCode) -> Option<String> {
+        let wrong = self.refused.iter().find(|(kind, _)| *kind == code.kind);
+        wrong
+            .map(|(_, why)| format!("the trial of its functions has failed: {why}"))
+            .or_else(|| not_read(code))
+    }
+
+    /// Brings what must be checked to trial, before it is attached.
+    pub(super) fn accuse(&self, key: FileKey, verdicts: &Verdicts) {
+        for code in self.codes.iter().filter(|code| is_on_trial(code) && self.is_read(code)) {
+            let entries = code.points.iter().map(|point| point.entry).collect();
+            verdicts.open((key, code.kind), entries);
+        }
+    }
+
+    /// A guess was wrong: its functions are left alone for as long as the file is known.
+    pub(super) fn refuse(&mut self, (_, kind): Accused, why: String) {
+        self.refused.push((kind, why));
+        self.detach();
     }
 
     /// It is worth a line in a report.
@@ -136,9 +173,13 @@ impl Library {
 
     fn attach_at(&self, probes: &TlsProbes, way: &Path) -> Result<Hooks, ProbeError> {
         let mut hooks = Hooks::default();
-        let points = self.codes.iter().filter(|code| is_read(code)).flat_map(|code| &code.points);
+        let codes = self.codes.iter().filter(|code| self.is_read(code));
+        let points = codes.flat_map(|code| {
+            let programs = if code.found == Found::StringReference { trial_programs } else { programs };
+            code.points.iter().filter_map(move |point| Some((point, programs(point.function)?)))
+        });
         // Returns first: an entry whose return is not seen would wait for nothing.
-        let points: Vec<_> = points.filter_map(|point| Some((point, programs(point.function)?))).collect();
+        let points: Vec<_> = points.collect();
         for (point, programs) in &points {
             if let Some(end) = programs.end {
                 attach_end(probes, way, point, end, &mut hooks.ends)?;
@@ -160,17 +201,38 @@ impl Library {
     }
 }
 
-/// Whether the plaintext of a library is read: what was found by a guess is not, until the guess can
-/// be checked, and of some libraries the ways of calling are not known here.
-pub(super) fn is_read(code: &TlsCode) -> bool {
-    not_read(code).is_none()
+/// Whether its calls must be looked at before what they tell is believed: its functions were found by a
+/// guess, or how they are called is nowhere written down.
+pub(super) fn is_on_trial(code: &TlsCode) -> bool {
+    code.found == Found::StringReference || code.kind == Kind::Rustls
 }
 
-/// Why it is not, in words.
-pub(super) fn not_read(code: &TlsCode) -> Option<String> {
-    let kind = code.kind;
-    match kind {
-        Kind::Rustls | Kind::JavaJsse => Some(format!("{kind} is recognised but not read yet")),
+/// Java, as something that was recognised.
+fn java() -> TlsCode {
+    TlsCode {
+        kind: Kind::JavaJsse,
+        version: None,
+        found: Found::StringReference,
+        confidence: 100,
+        points: Vec::new(),
+        go: None,
+    }
+}
+
+/// Why the plaintext of a library is not read, in words; `None`: it is.
+fn not_read(code: &TlsCode) -> Option<String> {
+    let has = |function| code.points.iter().any(|point| point.function == function);
+    match code.kind {
+        Kind::JavaJsse => Some(
+            "Java compiles its TLS while it runs, so that no probe fits; with a key log that an agent in the \
+             virtual machine writes (-javaagent), `remora dissect --keylog` decrypts what was captured"
+                .to_owned(),
+        ),
+        Kind::Rustls if !has(Function::RustlsTakeReceivedPlaintext) || !has(Function::RustlsBufferPlaintext) => {
+            let stripped = code.points.is_empty();
+            let why = if stripped { "the program was stripped of its symbols" } else { "they were inlined" };
+            Some(format!("its functions were not found: {why}"))
+        }
         Kind::Nss => Some("it is read where programs use it, in NSPR (libnspr4)".to_owned()),
         Kind::GoTls if code.go.as_ref().is_none_or(|go| go.abi != Abi::Register) => Some(
             "Go before 1.17 (on arm64 1.18) passes arguments on the stack, which is not read yet".to_owned(),
@@ -179,10 +241,6 @@ pub(super) fn not_read(code: &TlsCode) -> Option<String> {
         Kind::GoTls if !code.points.iter().filter(|p| is_stream(p)).all(Point::returns_are_complete) => {
             Some("not all returns of its functions are known".to_owned())
         }
-        _ if code.found == Found::StringReference => Some(format!(
-            "its functions were found by a guess ({} % sure), which is not trusted yet",
-            code.confidence
-        )),
         _ if !code.is_readable() => {
             Some("its functions for reading and writing were not both found".to_owned())
         }

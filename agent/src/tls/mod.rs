@@ -11,10 +11,13 @@
 mod connections;
 pub(crate) mod inbox;
 mod library;
+mod modules;
 mod order;
 mod points;
 mod processes;
 mod status;
+mod trial;
+mod verdict;
 mod watch;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use remora_abi::{TlsHeader, tls_event};
+use remora_abi::{TlsHeader, TlsTrace, tls_event};
 use remora_model::Timestamp;
 use serde_json::{Value, json};
 
@@ -33,6 +36,8 @@ use self::inbox::{Outlet, Refused};
 use self::order::Order;
 use self::status::Seen;
 pub use self::status::TlsStatus;
+use self::trial::Trials;
+use self::verdict::Verdicts;
 use self::watch::{News, SharedReport, Watcher};
 use crate::config::TlsOptions;
 use crate::kernel::{KernelError, Stopper, TlsControl, TlsCounters, TlsProbes, TlsReader, Wake};
@@ -50,6 +55,7 @@ pub(crate) struct Tls {
     control: TlsControl,
     limits: Vec<String>,
     refused: Refused,
+    verdicts: Verdicts,
     report: SharedReport,
     news: SyncSender<News>,
     stopper: Stopper,
@@ -69,10 +75,11 @@ impl Tls {
         let reader = probes.take_reader().ok_or_else(|| broken("the TLS ring has a reader already"))?;
         let (control, limits, stopper) = (probes.control(), probes.limits().to_vec(), reader.stopper()?);
         let (news, told) = mpsc::sync_channel(NEWS);
-        let seen = Seen::default();
+        let (seen, verdicts) = (Seen::default(), Verdicts::default());
         let connections = Connections::new(options, outlet, seen.clone());
         let halt = Arc::new(AtomicBool::new(false));
-        let watcher = Watcher::new(probes, options.clone(), seen, Arc::clone(&halt));
+        let trials = Trials::new(verdicts.clone());
+        let watcher = Watcher::new(probes, options.clone(), (seen, verdicts.clone()), Arc::clone(&halt));
         let report = watcher.report();
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
@@ -80,10 +87,20 @@ impl Tls {
         };
         let tell = news.clone();
         let threads = vec![
-            spawn("remora-tls", Box::new(move || read(reader, connections, &tell)))?,
+            spawn("remora-tls", Box::new(move || read(reader, trials, connections, &tell)))?,
             spawn("remora-tls-watch", Box::new(move || watcher.run(&told)))?,
         ];
-        Ok(Self { control, limits, refused, report, news, stopper, threads: Mutex::new(threads), halt })
+        Ok(Self {
+            control,
+            limits,
+            refused,
+            verdicts,
+            report,
+            news,
+            stopper,
+            threads: Mutex::new(threads),
+            halt,
+        })
     }
 
     /// Detaches all probes, and passes on what the ring still holds.
@@ -119,6 +136,12 @@ impl Tls {
         self.refused.read()
     }
 
+    /// Pieces of plaintext, and their bytes, of functions that were not proved to be what they were taken
+    /// for.
+    pub(crate) fn unproven(&self) -> (u64, u64) {
+        self.verdicts.unproven()
+    }
+
     /// All of it as JSON.
     pub(crate) fn json(&self) -> Value {
         let report = self.report.read();
@@ -142,7 +165,7 @@ fn join(thread: Option<JoinHandle<()>>) {
 }
 
 /// The reader's thread.
-fn read(mut reader: TlsReader, mut connections: Connections, news: &SyncSender<News>) {
+fn read(mut reader: TlsReader, mut trials: Trials, mut connections: Connections, news: &SyncSender<News>) {
     let mut order = Order::default();
     let mut take = |reader: &mut TlsReader, last: bool| {
         let n = reader.drain(DRAIN, |ts, header, data| {
@@ -150,11 +173,19 @@ fn read(mut reader: TlsReader, mut connections: Connections, news: &SyncSender<N
                 // What is lost here is found by looking at all processes.
                 _ = news.try_send(one);
             }
-            order.put(ts, header, data);
+            match TlsTrace::of(header) {
+                Some(trace) => trials.hear(&trace),
+                None => order.put(ts, header, data),
+            }
         });
         let (now, all) = (wall_clock(), last && n < DRAIN);
+        let mut on = |ts: Timestamp, header: &TlsHeader, data: &[u8]| connections.take(ts, header, data);
+        trials.turn(now, false, &mut on);
         while let Some((ts, header, data)) = order.take(now, all) {
-            connections.take(ts, &header, &data);
+            trials.sift(ts, &header, &data, &mut on);
+        }
+        if all {
+            trials.turn(now, true, &mut on);
         }
         connections.turn(Instant::now(), all);
         (n, order.is_empty())

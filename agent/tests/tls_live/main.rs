@@ -8,9 +8,12 @@
 #[path = "../agent_live/hub.rs"]
 mod hub;
 
+mod boring;
 mod go;
+mod guesses;
 mod libraries;
 mod memory;
 mod older;
 mod programs;
 mod repeat;
+mod rust;
