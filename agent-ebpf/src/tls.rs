@@ -32,7 +32,8 @@ const NO_FRAME: TlsFrame = TlsFrame {
     pad: 0,
     list: ListState { skip: 0, done: 0 },
 };
-pub static NO_THREAD: TlsThread = TlsThread { depth: 0, pad: 0, last_sk: 0, frames: [NO_FRAME; TLS_DEPTH] };
+pub static NO_THREAD: TlsThread =
+    TlsThread { depth: 0, code: 0, wrote: 0, last_sk: 0, frames: [NO_FRAME; TLS_DEPTH] };
 static NO_CONN: TlsConn = TlsConn {
     id: 0,
     sk: 0,

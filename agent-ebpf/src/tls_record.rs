@@ -84,6 +84,18 @@ pub fn send_list(sent: &Sent, is_list: bool, state: &mut ListState, conn: &mut T
     }
 }
 
+/// Tells where a connection goes that was called `before`, and by how much the positions of what it has
+/// written are to be moved.
+#[inline(always)]
+pub fn send_route(sent: &Sent, conn: &mut TlsConn, before: u64, by: u64) {
+    if let Some(mut header) = head(sent, conn) {
+        header.event = tls_event::ROUTE;
+        header.handle = before;
+        header.pos = by;
+        event(&header);
+    }
+}
+
 /// The head of the record, unless the plaintext is not wanted. Moves the connection's position.
 #[inline(always)]
 fn head(sent: &Sent, conn: &mut TlsConn) -> Option<TlsHeader> {

@@ -112,6 +112,9 @@ pub fn remora_tls_rust_buffer_end(ctx: ProbeContext) -> u32 {
         is_close: true,
     };
     if let Some((sent, conn)) = judge(&tried) {
+        // It is sent right behind this, by the same thread.
+        thread.wrote = if conn.sk == 0 { f.handle } else { 0 };
+        thread.code = f.code;
         let state = &mut frame(thread, depth).list;
         state.skip = f.out;
         send_list(&sent, f.func == LIST, state, conn);

@@ -19,6 +19,7 @@ use crate::{
     maps::{TLS_THREADS, TLS_WATCHED},
     parse::mapped,
     tls::{NO_THREAD, frame, fresh_id},
+    tls_trial,
 };
 
 macro_rules! offsets {
@@ -198,6 +199,9 @@ fn note(sk: u64, received: bool) {
     if thread.depth == 0 {
         if received {
             thread.last_sk = sk;
+            thread.wrote = 0;
+        } else if thread.wrote != 0 {
+            tls_trial::routed(thread, id, sk);
         }
         return;
     }

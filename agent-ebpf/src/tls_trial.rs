@@ -8,12 +8,12 @@ use aya_ebpf::{
     macros::uprobe,
     programs::ProbeContext,
 };
-use remora_abi::{TlsConn, TlsTrace, direction, tls_flags, tls_method};
+use remora_abi::{TlsConn, TlsConnKey, TlsTrace, direction, tls_flags, tls_method};
 
 use crate::{
-    maps::{TLS_CONNS, TLS_WATCHED, TlsThread},
+    maps::{TLS_CONNS, TLS_SOCKETS, TLS_WATCHED, TlsThread},
     tls::{Call, arg, conn, enter, fresh_id, key, pop, returned, thread},
-    tls_record::{Sent, event},
+    tls_record::{Sent, event, send_route},
     tls_socket,
 };
 
@@ -78,6 +78,9 @@ pub fn judge(tried: &Tried) -> Option<(Sent, &'static mut TlsConn)> {
     }
     if sk != 0 {
         tls_socket::adopt(conn, sk, method);
+        if tried.is_close {
+            claim(conn, &key);
+        }
     }
     if conn.traces < TRACES {
         conn.traces += 1;
@@ -127,6 +130,62 @@ fn begin_anew(conn: &mut TlsConn, flags: u8) {
     conn.method = tls_method::UNKNOWN;
     conn.flags = flags;
     conn.traces = 0;
+}
+
+/// The connections of rustls are moved in memory while they live: what has the same socket at another
+/// address was that connection before. Returns how much that had written.
+#[inline(always)]
+fn claim(conn: &mut TlsConn, key: &TlsConnKey) -> u64 {
+    let mut written = 0;
+    let sk = conn.sk;
+    let mut is_new = true;
+    if let Some(before) = TLS_SOCKETS.get_ptr(&sk) {
+        // SAFETY: a live map value.
+        let before = unsafe { *before };
+        if before.handle == key.handle && before.tgid == key.tgid {
+            is_new = false;
+        } else if before.tgid == key.tgid
+            && let Some(old) = TLS_CONNS.get_ptr(&before)
+        {
+            // SAFETY: a live map value.
+            let old = unsafe { &*old };
+            if old.sk == sk && old.port == conn.port {
+                written = old.pos[1];
+                conn.id = old.id;
+                conn.pos[0] += old.pos[0];
+                conn.pos[1] += written;
+                conn.flags = old.flags;
+                let _ = TLS_CONNS.remove(&before);
+            }
+        }
+    }
+    if is_new {
+        let _ = TLS_SOCKETS.insert(&sk, key, u64::from(BPF_ANY));
+    }
+    written
+}
+
+/// The thread sends on `sk` what it has just written on a connection whose socket was not known.
+#[inline(always)]
+pub fn routed(thread: &mut TlsThread, id: u64, sk: u64) {
+    let key = key(thread.wrote);
+    let code = thread.code;
+    thread.wrote = 0;
+    let Some(conn) = TLS_CONNS.get_ptr_mut(&key) else { return };
+    // SAFETY: a live map value.
+    let conn = unsafe { &mut *conn };
+    if conn.sk != 0 {
+        return;
+    }
+    tls_socket::adopt(conn, sk, tls_method::ADJACENT);
+    if conn.sk == 0 {
+        return;
+    }
+    let before = conn.id;
+    let by = claim(conn, &key);
+    conn.flags |= tls_flags::TRIAL;
+    let sent = Sent { id, handle: 0, buf: 0, entry_ns: fresh_id(), n: 0, dir: direction::EGRESS, code };
+    send_route(&sent, conn, before, by);
 }
 
 /// From now on all threads of the process are noted when they receive.

@@ -144,7 +144,10 @@ fn serve(port: u16) {
         let config = Arc::clone(&config);
         std::thread::spawn(move || {
             let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), tcp.unwrap());
-            let mut rest = Vec::new();
+            let Some(first) = read_head(&mut stream, Vec::new()) else { return };
+            // Programs move their connections in memory, between a request and its answer for one.
+            let mut stream = Box::new(stream);
+            let mut rest = [first.0.into_bytes(), first.1].concat();
             while let Some((head, more)) = read_head(&mut stream, rest) {
                 rest = more;
                 let (head, body) = answer(&head);
@@ -212,7 +215,9 @@ async fn serve_tokio(port: u16) {
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
             let Ok(mut stream) = acceptor.accept(tcp).await else { return };
-            let mut rest = Vec::new();
+            let Some(first) = read_head_tokio(&mut stream, Vec::new()).await else { return };
+            let mut stream = Box::new(stream);
+            let mut rest = [first.0.into_bytes(), first.1].concat();
             while let Some((head, more)) = read_head_tokio(&mut stream, rest).await {
                 rest = more;
                 let (head, body) = answer(&head);

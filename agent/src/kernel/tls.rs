@@ -66,6 +66,7 @@ pub struct TlsProbes {
 pub struct TlsControl {
     counters: Arc<Mutex<PerCpuArray<MapData, Counter>>>,
     connections: Arc<Mutex<HashMap<MapData, TlsConnKey, TlsConn>>>,
+    watched: Arc<Mutex<HashMap<MapData, u32, u32>>>,
 }
 
 impl std::fmt::Debug for TlsControl {
@@ -119,6 +120,13 @@ impl TlsControl {
         rest.len()
     }
 
+    /// From now on the threads of a process are noted when they receive, so that its first connection is
+    /// known as well where the library does not read from the socket itself.
+    pub fn watch(&self, tgid: u32) {
+        // Without room the process is noted when it calls the library first.
+        let _ = lock(&self.watched).insert(tgid, 1, 0);
+    }
+
     /// Connections that are remembered.
     pub fn connections(&self) -> usize {
         lock(&self.connections).keys().count()
@@ -161,6 +169,7 @@ pub(super) fn start(ebpf: &mut Ebpf) -> Result<TlsProbes, KernelError> {
     let control = TlsControl {
         counters: Arc::new(Mutex::new(load::map(ebpf, "TLS_COUNTERS")?)),
         connections: Arc::new(Mutex::new(load::map(ebpf, "TLS_CONNS")?)),
+        watched: Arc::new(Mutex::new(load::map(ebpf, "TLS_WATCHED")?)),
     };
     Ok(TlsProbes { programs, reader: Some(reader), control, limits })
 }

@@ -110,9 +110,18 @@ impl Library {
             .or_else(|| not_read(code))
     }
 
+    fn trials(&self) -> impl Iterator<Item = &TlsCode> {
+        self.codes.iter().filter(|code| is_on_trial(code) && self.is_read(code))
+    }
+
+    /// Something of it must be checked.
+    pub(super) fn has_trials(&self) -> bool {
+        self.trials().next().is_some()
+    }
+
     /// Brings what must be checked to trial, before it is attached.
     pub(super) fn accuse(&self, key: FileKey, verdicts: &Verdicts) {
-        for code in self.codes.iter().filter(|code| is_on_trial(code) && self.is_read(code)) {
+        for code in self.trials() {
             let entries = code.points.iter().map(|point| point.entry).collect();
             verdicts.open((key, code.kind), entries);
         }
@@ -267,4 +276,37 @@ fn attach_end(
         into.push(probes.attach(end, way, *at, false)?);
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn java_is_named_with_a_way_out() {
+        let own = [std::env::current_exe().unwrap()];
+        let halt = AtomicBool::new(true);
+        let library = Library::inspect("/usr/lib/jvm/server/libjvm.so", &own, &halt).unwrap();
+        let code = library.codes.iter().find(|code| code.kind == Kind::JavaJsse).unwrap();
+        assert!(library.not_read(code).unwrap().contains("-javaagent"));
+        assert!(library.has_tls() && !library.is_of_use());
+    }
+
+    #[test]
+    fn rustls_is_read_where_both_ways_were_found() {
+        let point = |function| Point { function, entry: 1, len: 1, returns: vec![1], tails: Vec::new() };
+        let code = |functions: &[Function]| TlsCode {
+            kind: Kind::Rustls,
+            points: functions.iter().map(|f| point(*f)).collect(),
+            ..java()
+        };
+        let (take, buffer) = (Function::RustlsTakeReceivedPlaintext, Function::RustlsBufferPlaintext);
+        assert_eq!(not_read(&code(&[take, buffer])), None);
+        assert!(not_read(&code(&[])).unwrap().contains("stripped"));
+        for inlined in [&[buffer, Function::RustlsReaderRead][..], &[take]] {
+            assert!(not_read(&code(inlined)).unwrap().contains("inlined"));
+        }
+        assert!(is_on_trial(&code(&[take, buffer])) && is_on_trial(&java()));
+    }
 }

@@ -61,7 +61,8 @@ impl Trials {
         data: &[u8],
         on: &mut impl FnMut(Timestamp, &TlsHeader, &[u8]),
     ) {
-        if header.event != tls_event::DATA || header.flags & tls_flags::TRIAL == 0 {
+        let is_of_one = matches!(header.event, tls_event::DATA | tls_event::ROUTE);
+        if !is_of_one || header.flags & tls_flags::TRIAL == 0 {
             if matches!(header.event, tls_event::EXEC | tls_event::EXIT) && !self.places.is_empty() {
                 self.places.retain(|(tgid, _), _| *tgid != header.tgid);
             }

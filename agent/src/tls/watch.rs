@@ -285,6 +285,11 @@ impl Watcher {
         if let Some(entry) = self.files.get_mut(&file.key) {
             entry.users.insert(pid);
             entry.unused_since = None;
+            if let State::Known(library) = &entry.state
+                && library.has_trials()
+            {
+                self.control.watch(pid);
+            }
             if let State::Known(library) = &mut entry.state
                 && !library.is_attached()
                 && library.retry_at().is_none_or(|at| at <= now)
@@ -353,6 +358,9 @@ impl Watcher {
             return;
         }
         library.accuse(file.key, &self.verdicts);
+        if library.has_trials() {
+            entry.users.iter().for_each(|pid| self.control.watch(*pid));
+        }
         if library.is_of_use() && !library.attach(&self.probes, &ways, now) {
             self.failures += 1;
             tracing::warn!(path = library.path, error = library.error(), "TLS library not probed");

@@ -69,7 +69,11 @@ async fn serves(test: &str, way: &str) {
     let rows = of(&hub, port, "http");
     for (client, paths) in &asked {
         for path in paths {
-            let row = rows.iter().find(|r| text(r, "url") == path).unwrap();
+            let Some(row) = rows.iter().find(|r| text(r, "url") == path) else {
+                let names = ["url", "src.port", "incomplete", "response_body_size", "corr_method"];
+                let all: Vec<_> = rows.iter().map(|r| names.map(|name| text(r, name))).collect();
+                panic!("no call for {path}: {all:#?}");
+            };
             check(row, client, &["adjacent_io"]);
             let wanted = if path.starts_with("/big") { &hash } else { &page };
             assert_eq!(text(row, "response_body_sha256"), wanted, "{row:#?}");

@@ -22,6 +22,10 @@ pub mod tls_event {
     pub const LINKED: u8 = 4;
     /// How a call of a function looked whose way of calling is not sure, see `TlsTrace`.
     pub const TRACE: u8 = 5;
+    /// The socket of a connection is known, whose plaintext was sent without: no plaintext comes with it.
+    /// `conn` is how it is called from now on, `handle` how it was called before, and `pos` is to be added
+    /// to the positions of what was written so far.
+    pub const ROUTE: u8 = 6;
 }
 
 /// Values of [`TlsHeader::method`]: how the socket of a connection was found.
