@@ -23,8 +23,10 @@ mod tls_go;
 mod tls_library;
 mod tls_process;
 mod tls_record;
+mod tls_rust;
 mod tls_secret;
 mod tls_socket;
+mod tls_trial;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -11,7 +11,7 @@ use remora_abi::{
     Settings, Shunt, SocketOwner, TlsConn, TlsConnKey, TlsCounter, TlsReason,
 };
 
-use crate::{insn, parse::Headers};
+use crate::{insn, parse::Headers, tls_record::ListState};
 
 /// Rings in use; the loader sets it.
 #[unsafe(no_mangle)]
@@ -96,6 +96,12 @@ pub static TLS_CONNS: LruHashMap<TlsConnKey, TlsConn, 16384> = LruHashMap::new()
 /// What threads do in TLS libraries.
 #[btf_map]
 pub static TLS_THREADS: LruHashMap<u64, TlsThread, 16384> = LruHashMap::new();
+/// Processes whose threads are noted when they receive, before they have called a TLS library.
+#[btf_map]
+pub static TLS_WATCHED: LruHashMap<u32, u32, 4096> = LruHashMap::new();
+/// Connections of rustls by their sockets.
+#[btf_map]
+pub static TLS_SOCKETS: LruHashMap<u64, TlsConnKey, 16384> = LruHashMap::new();
 /// Calls of Go's TLS that have not returned.
 #[btf_map]
 pub static TLS_GOROUTINES: LruHashMap<TlsGoKey, TlsGoCall, 16384> = LruHashMap::new();
@@ -126,6 +132,14 @@ pub struct TlsFrame {
     pub func: u32,
     /// A call within this one has sent what it would send.
     pub done: u32,
+    /// Bytes that the caller offered or had room for, of a function on trial.
+    pub asked: u64,
+    /// The low half of its address.
+    pub code: u32,
+    /// Always zero.
+    pub pad: u32,
+    /// How far its plaintext was copied, where that is in pieces.
+    pub list: ListState,
 }
 
 /// A function that a goroutine is in.
@@ -158,8 +172,10 @@ pub struct TlsGoCall {
 pub struct TlsThread {
     /// Calls that have not returned.
     pub depth: u32,
-    /// Always zero.
-    pub pad: u32,
+    /// The low half of the address of the function that `wrote` is from.
+    pub code: u32,
+    /// A connection without a socket on which it has just written: what it sends next is that.
+    pub wrote: u64,
     /// The last `struct sock` that it had input on outside of a call, since a call last used that.
     pub last_sk: u64,
     /// The calls, the outermost first.

@@ -14,12 +14,26 @@ use remora_abi::{TlsConn, TlsConnKey, TlsHeader, TlsReason, direction, tls_event
 use crate::{
     insn::low2,
     maps::{TLS_CONNS, TLS_DEPTH, TLS_THREADS, TlsFrame, TlsThread, count_tls},
-    tls_record::{EMPTY, Sent, event, send},
+    tls_record::{EMPTY, ListState, Sent, event, send},
     tls_socket,
 };
 
-const NO_FRAME: TlsFrame = TlsFrame { sp: 0, handle: 0, buf: 0, out: 0, sk: 0, time_ns: 0, func: 0, done: 0 };
-static NO_THREAD: TlsThread = TlsThread { depth: 0, pad: 0, last_sk: 0, frames: [NO_FRAME; TLS_DEPTH] };
+const NO_FRAME: TlsFrame = TlsFrame {
+    sp: 0,
+    handle: 0,
+    buf: 0,
+    out: 0,
+    sk: 0,
+    time_ns: 0,
+    func: 0,
+    done: 0,
+    asked: 0,
+    code: 0,
+    pad: 0,
+    list: ListState { skip: 0, done: 0 },
+};
+pub static NO_THREAD: TlsThread =
+    TlsThread { depth: 0, code: 0, wrote: 0, last_sk: 0, frames: [NO_FRAME; TLS_DEPTH] };
 static NO_CONN: TlsConn = TlsConn {
     id: 0,
     sk: 0,
@@ -30,7 +44,8 @@ static NO_CONN: TlsConn = TlsConn {
     port: [0; 2],
     method: tls_method::UNKNOWN,
     flags: 0,
-    pad: [0; 2],
+    traces: 0,
+    pad: 0,
 };
 
 /// How a function tells how much it has read or written.
@@ -44,6 +59,9 @@ pub enum Result {
     Pointed,
 }
 
+/// Function that sends a file.
+pub const FILE: u32 = 5;
+
 /// A call as its entry shows it.
 pub struct Call {
     /// Which function.
@@ -54,6 +72,8 @@ pub struct Call {
     pub buf: u64,
     /// Where the amount will be; 0 when it is returned.
     pub out: u64,
+    /// Bytes that the caller offers or has room for, where they are looked at.
+    pub asked: u64,
 }
 
 /// A name for a connection that no other has.
@@ -72,7 +92,7 @@ pub fn frame(thread: &mut TlsThread, index: u64) -> &mut TlsFrame {
 
 /// The thread's entry, made when it has none.
 #[inline(always)]
-fn thread(id: u64) -> Option<&'static mut TlsThread> {
+pub fn thread(id: u64) -> Option<&'static mut TlsThread> {
     if TLS_THREADS.get_ptr_mut(&id).is_none() {
         let _ = TLS_THREADS.insert(&id, &NO_THREAD, u64::from(BPF_ANY));
     }
@@ -118,16 +138,32 @@ fn stack_pointer(ctx: &ProbeContext) -> u64 {
     unsafe { (*ctx.regs).sp }
 }
 
+/// The low half of the address of the probed instruction.
 #[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]
-fn returned(ctx: &ProbeContext) -> u64 {
+pub fn code(ctx: &ProbeContext) -> u32 {
+    // SAFETY: the program's context.
+    unsafe { (*ctx.regs).rip as u32 }
+}
+
+/// The low half of the address of the probed instruction.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn code(ctx: &ProbeContext) -> u32 {
+    // SAFETY: the program's context.
+    unsafe { (*ctx.regs).pc as u32 }
+}
+
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn returned(ctx: &ProbeContext) -> u64 {
     // SAFETY: the program's context.
     unsafe { (*ctx.regs).rax }
 }
 
 #[cfg(bpf_target_arch = "aarch64")]
 #[inline(always)]
-fn returned(ctx: &ProbeContext) -> u64 {
+pub fn returned(ctx: &ProbeContext) -> u64 {
     // SAFETY: the program's context.
     unsafe { (*ctx.regs).regs[0] }
 }
@@ -167,14 +203,21 @@ pub fn enter(ctx: &ProbeContext, call: &Call) {
     f.time_ns = fresh_id();
     f.func = call.func;
     f.done = 0;
+    f.asked = call.asked;
+    f.code = code(ctx);
     thread.depth = depth as u32 + 1;
 }
 
-/// A call of `func` returns.
+/// The call that returns, taken off its thread: the frame, the thread, and the calls around it. Only
+/// bits of `mask` are compared with `func`.
 #[inline(always)]
-pub fn leave(ctx: &ProbeContext, func: u32, result: Result, dir: u8) {
-    let id = bpf_get_current_pid_tgid();
-    let Some(thread) = TLS_THREADS.get_ptr_mut(&id) else { return };
+pub fn pop(
+    ctx: &ProbeContext,
+    id: u64,
+    func: u32,
+    mask: u32,
+) -> Option<(TlsFrame, &'static mut TlsThread, u64)> {
+    let thread = TLS_THREADS.get_ptr_mut(&id)?;
     // SAFETY: a live map value that only this thread uses.
     let thread = unsafe { &mut *thread };
     let sp = stack_pointer(ctx);
@@ -189,16 +232,24 @@ pub fn leave(ctx: &ProbeContext, func: u32, result: Result, dir: u8) {
     }
     if depth == 0 || depth > TLS_DEPTH as u64 {
         thread.depth = 0;
-        return;
+        return None;
     }
     let f = *frame(thread, depth - 1);
     // A call that began before the probe.
-    if f.sp > sp || f.func != func {
+    if f.sp > sp || f.func & mask != func {
         thread.depth = depth as u32;
-        return;
+        return None;
     }
     depth -= 1;
     thread.depth = depth as u32;
+    Some((f, thread, depth))
+}
+
+/// A call of `func` returns.
+#[inline(always)]
+pub fn leave(ctx: &ProbeContext, func: u32, result: Result, dir: u8) {
+    let id = bpf_get_current_pid_tgid();
+    let Some((f, thread, depth)) = pop(ctx, id, func, u32::MAX) else { return };
     let value = returned(ctx);
     let mut n = match result {
         Result::Int => value as i32 as i64,
@@ -241,7 +292,9 @@ pub fn leave(ctx: &ProbeContext, func: u32, result: Result, dir: u8) {
     }
     if n > 0 {
         let n = if n > u32::MAX as i64 { u32::MAX } else { n as u32 };
-        send(&Sent { id, handle: key.handle, buf: f.buf, entry_ns: f.time_ns, n, dir }, conn);
+        // Of a file there is no buffer.
+        let buf = if func == FILE { 0 } else { f.buf };
+        send(&Sent { id, handle: key.handle, buf, entry_ns: f.time_ns, n, dir, code: 0 }, conn);
     }
 }
 

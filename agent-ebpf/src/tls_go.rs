@@ -103,7 +103,7 @@ fn end(ctx: &ProbeContext, func: u32, dir: u8) -> u32 {
         tls_socket::adopt(conn, sk, tls_method::STRUCTURE);
     }
     let n = if n > u32::MAX as i64 { u32::MAX } else { n as u32 };
-    send(&Sent { id: bpf_get_current_pid_tgid(), handle, buf, entry_ns, n, dir }, conn);
+    send(&Sent { id: bpf_get_current_pid_tgid(), handle, buf, entry_ns, n, dir, code: 0 }, conn);
     0
 }
 

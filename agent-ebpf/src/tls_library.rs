@@ -7,17 +7,16 @@
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 use remora_abi::{direction, tls_flags};
 
-use crate::tls::{Call, Result, arg, conn, enter, fresh_id, key, leave, release};
+use crate::tls::{Call, FILE, Result, arg, conn, enter, fresh_id, key, leave, release};
 
 const READ: u32 = 1;
 const WRITE: u32 = 2;
 const READ_POINTED: u32 = 3;
 const WRITE_POINTED: u32 = 4;
-const FILE: u32 = 5;
 
 #[inline(always)]
 fn begin(ctx: &ProbeContext, func: u32, out: u64) -> u32 {
-    enter(ctx, &Call { func, handle: arg(ctx, 0), buf: arg(ctx, 1), out });
+    enter(ctx, &Call { func, handle: arg(ctx, 0), buf: arg(ctx, 1), out, asked: 0 });
     0
 }
 
@@ -96,7 +95,7 @@ pub fn remora_tls_write_ex_end(ctx: ProbeContext) -> u32 {
 /// `sendfile(connection, file, offset, size, flags)` begins: what it sends is in no buffer.
 #[uprobe]
 pub fn remora_tls_file(ctx: ProbeContext) -> u32 {
-    enter(&ctx, &Call { func: FILE, handle: arg(&ctx, 0), buf: 0, out: 0 });
+    enter(&ctx, &Call { func: FILE, handle: arg(&ctx, 0), buf: 0, out: 0, asked: 0 });
     0
 }
 

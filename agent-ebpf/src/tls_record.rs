@@ -15,7 +15,7 @@ use remora_abi::{
 };
 
 use crate::{
-    insn::low17,
+    insn::{launder, low17},
     maps::{
         FLOWS, HAS_NETNS_COOKIE, RING_COUNT, SETTINGS, TLS_BUDGET, TLS_RING, TLS_SHED, TLS_STATE, TLS_WAKEUP,
         count_tls,
@@ -53,13 +53,53 @@ pub struct Sent {
     pub n: u32,
     /// See `direction`.
     pub dir: u8,
+    /// See `TlsHeader::code`.
+    pub code: u32,
 }
 
 /// Sends plaintext, and moves the connection's position. What is written counts from the beginning of
 /// the call, before which nobody can have it; what is read from its end.
 #[inline(always)]
 pub fn send(sent: &Sent, conn: &mut TlsConn) {
-    let Sent { id, handle, buf, entry_ns, n, dir } = *sent;
+    if let Some(mut header) = head(sent, conn) {
+        copy(&mut header, sent.buf, sent.n);
+    }
+}
+
+/// [`send`] for plaintext that may be in pieces: then `sent.buf` leads to a list of their addresses and
+/// lengths, and `state` begins with the bytes of them to leave out. It is memory of a map.
+#[inline(always)]
+pub fn send_list(sent: &Sent, is_list: bool, state: &mut ListState, conn: &mut TlsConn) {
+    let Some(mut header) = head(sent, conn) else { return };
+    if !is_list {
+        copy(&mut header, sent.buf, sent.n);
+    } else if in_ring() > TLS_SHED.load() {
+        count_tls(TlsReason::Shed, sent.n);
+        header.flags |= tls_flags::CUT;
+        event(&header);
+    } else if sent.n <= FEW as u32 {
+        list::<FEW, { 2 * FEW }>(&header, sent.buf, state);
+    } else {
+        list::<MANY, { 2 * MANY }>(&header, sent.buf, state);
+    }
+}
+
+/// Tells where a connection goes that was called `before`, and by how much the positions of what it has
+/// written are to be moved.
+#[inline(always)]
+pub fn send_route(sent: &Sent, conn: &mut TlsConn, before: u64, by: u64) {
+    if let Some(mut header) = head(sent, conn) {
+        header.event = tls_event::ROUTE;
+        header.handle = before;
+        header.pos = by;
+        event(&header);
+    }
+}
+
+/// The head of the record, unless the plaintext is not wanted. Moves the connection's position.
+#[inline(always)]
+fn head(sent: &Sent, conn: &mut TlsConn) -> Option<TlsHeader> {
+    let Sent { id, handle, entry_ns, n, dir, code, .. } = *sent;
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let side = (dir & 1) as usize;
@@ -85,7 +125,7 @@ pub fn send(sent: &Sent, conn: &mut TlsConn) {
         flow_id: 0,
         ring: 0,
         netns: 0,
-        pad: 0,
+        code,
         local_port: conn.port[0],
         remote_port: conn.port[1],
         event: tls_event::DATA,
@@ -96,13 +136,13 @@ pub fn send(sent: &Sent, conn: &mut TlsConn) {
     if let Some(settings) = SETTINGS.get(0)
         && settings.own_tgid == header.tgid
     {
-        return;
+        return None;
     }
     if conn.sk != 0 && !is_captured(&mut header, conn.netns) {
         count_tls(TlsReason::Policy, n);
-        return;
+        return None;
     }
-    copy(&mut header, buf, n);
+    Some(header)
 }
 
 /// Finds the connection's flow; false when the policy leaves it out.
@@ -227,6 +267,100 @@ fn chunk<const N: usize, const WHOLE: bool>(header: &TlsHeader, from: u64, size:
     true
 }
 
+/// Bytes of a list that are copied at most, of short ones and of others, and pieces of it.
+const FEW: usize = 8 << 10;
+const MANY: usize = 64 << 10;
+const PIECES: u64 = 64;
+
+/// How far a list was copied. It lies in memory of a map, so that the verifier forgets in each turn what it knew
+/// in the one before: else every way through the loop multiplies those behind it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ListState {
+    /// Bytes to leave out.
+    pub skip: u64,
+    /// Bytes copied.
+    pub done: u64,
+}
+
+/// Sends up to `N` bytes from a list of pieces in one record. It has twice the room, because the verifier
+/// does not see that what is copied in one turn is no more than what others have left.
+#[inline(always)]
+fn list<const N: usize, const ROOM: usize>(header: &TlsHeader, pieces: u64, state: &mut ListState) {
+    // SAFETY: the ring is a map of this object.
+    let record =
+        unsafe { bpf_ringbuf_reserve(ring(), size_of::<Record<ROOM>>() as u64, 0) }.cast::<Record<ROOM>>();
+    if record.is_null() {
+        count_tls(TlsReason::RingFull, header.len);
+        return;
+    }
+    let mut want = u64::from(header.len);
+    if want > N as u64 {
+        want = N as u64;
+    }
+    let state = core::ptr::from_mut(state);
+    // SAFETY: as below.
+    unsafe { (*state).done = 0 };
+    let mut i = 0;
+    while i < PIECES {
+        // SAFETY: a live map value that only this thread uses.
+        let state = unsafe { &mut *launder(state) };
+        let at = low17(state.done);
+        if at >= want || at >= N as u64 {
+            break;
+        }
+        let mut piece = [0_u64; 2];
+        // SAFETY: the helper checks the address in the process.
+        let ok = unsafe {
+            read_user((&raw mut piece).cast(), 16, (pieces + i * 16) as *const core::ffi::c_void) == 0
+        };
+        i += 1;
+        if !ok {
+            break;
+        }
+        if state.skip >= piece[1] {
+            state.skip -= piece[1];
+            continue;
+        }
+        let mut size = piece[1] - state.skip;
+        if size > want - at {
+            size = want - at;
+        }
+        size = low17(size);
+        if size > N as u64 {
+            break;
+        }
+        // SAFETY: `at` is below N, `size` at most N, and the record has room for twice as much.
+        let ok = unsafe {
+            let to = (&raw mut (*record).data).cast::<u8>().add(at as usize);
+            read_user(to.cast(), size as u32, (piece[0] + state.skip) as *const core::ffi::c_void) == 0
+        };
+        if !ok {
+            break;
+        }
+        state.skip = 0;
+        state.done = at + size;
+    }
+    // SAFETY: a live map value that only this thread uses.
+    let done = unsafe { (*launder(state)).done };
+    // SAFETY: the record is submitted once and not used afterwards.
+    unsafe {
+        (*record).header = *header;
+        (*record).header.captured = done as u32;
+        if done < u64::from(header.len) {
+            (*record).header.flags |= tls_flags::CUT;
+        }
+        bpf_ringbuf_submit(record.cast(), wake());
+    }
+    count_tls(TlsReason::Captured, done as u32);
+    if done < want {
+        count_tls(TlsReason::Unreadable, (want - done) as u32);
+    }
+    if want < u64::from(header.len) {
+        count_tls(TlsReason::Budget, (u64::from(header.len) - want) as u32);
+    }
+}
+
 /// Sends a record without plaintext.
 #[inline(always)]
 pub fn event(header: &TlsHeader) {
@@ -319,7 +453,7 @@ pub const EMPTY: TlsHeader = TlsHeader {
     flow_id: 0,
     ring: 0,
     netns: 0,
-    pad: 0,
+    code: 0,
     local_port: 0,
     remote_port: 0,
     event: 0,

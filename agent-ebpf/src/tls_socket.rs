@@ -7,6 +7,7 @@
 
 use aya_ebpf::{
     Global,
+    bindings::BPF_ANY,
     helpers::{bpf_get_current_pid_tgid, bpf_probe_read_kernel, generated::bpf_get_current_task},
     macros::raw_tracepoint,
     programs::RawTracePointContext,
@@ -15,9 +16,10 @@ use remora_abi::{TlsConn, tls_flags, tls_method};
 
 use crate::{
     insn::low2,
-    maps::TLS_THREADS,
+    maps::{TLS_THREADS, TLS_WATCHED},
     parse::mapped,
-    tls::{frame, fresh_id},
+    tls::{NO_THREAD, frame, fresh_id},
+    tls_trial,
 };
 
 macro_rules! offsets {
@@ -62,6 +64,8 @@ offsets! {
     SK_NUM
     /// `skc_net` there.
     SK_NET
+    /// `sk_socket` in `struct sock`.
+    SK_SOCKET
     /// `net_cookie` in `struct net`.
     NET_COOKIE
 }
@@ -155,6 +159,18 @@ pub fn adopt(conn: &mut TlsConn, sk: u64, method: u8) {
     conn.netns = read::<u64>(net, NET_COOKIE.load()).unwrap_or(0) as u32 & 0xff_ffff;
 }
 
+/// Whether the process has closed the socket on which the connection was seen: then what has the
+/// library's structure is another connection.
+#[inline(always)]
+pub fn is_gone(conn: &TlsConn) -> bool {
+    let sk = conn.sk;
+    let ports = (read::<u16>(sk, SK_NUM.load()), read::<u16>(sk, SK_DPORT.load()));
+    let (Some(local), Some(remote)) = ports else { return false };
+    local != conn.port[0]
+        || u16::from_be(remote) != conn.port[1]
+        || read::<u64>(sk, SK_SOCKET.load()) == Some(0)
+}
+
 /// A thread has received from a TCP socket.
 #[raw_tracepoint(tracepoint = "tcp_rcv_space_adjust")]
 pub fn remora_tls_received(ctx: RawTracePointContext) -> i32 {
@@ -172,12 +188,20 @@ pub fn remora_tls_sent(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn note(sk: u64, received: bool) {
     let id = bpf_get_current_pid_tgid();
-    let Some(thread) = TLS_THREADS.get_ptr_mut(&id) else { return };
+    let mut found = TLS_THREADS.get_ptr_mut(&id);
+    if found.is_none() && received && TLS_WATCHED.get_ptr(&((id >> 32) as u32)).is_some() {
+        let _ = TLS_THREADS.insert(&id, &NO_THREAD, u64::from(BPF_ANY));
+        found = TLS_THREADS.get_ptr_mut(&id);
+    }
+    let Some(thread) = found else { return };
     // SAFETY: a live map value, that of this thread.
     let thread = unsafe { &mut *thread };
     if thread.depth == 0 {
         if received {
             thread.last_sk = sk;
+            thread.wrote = 0;
+        } else if thread.wrote != 0 {
+            tls_trial::routed(thread, id, sk);
         }
         return;
     }

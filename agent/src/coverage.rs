@@ -27,6 +27,8 @@ pub struct Totals {
     pub packets: RingStats,
     /// Plaintext that shards had no room for: pieces and bytes.
     pub tls_refused: (u64, u64),
+    /// Plaintext of functions that were not proved to be what they were taken for: pieces and bytes.
+    pub tls_unproven: (u64, u64),
 }
 
 impl Totals {
@@ -47,6 +49,7 @@ impl Totals {
             out.push(("tls", reason.name(), c.packets, c.bytes));
         }
         out.push(("tls", "queue_full", self.tls_refused.0, self.tls_refused.1));
+        out.push(("tls", "unproven", self.tls_unproven.0, self.tls_unproven.1));
         for (problem, (count, bytes)) in Problem::ALL.iter().zip(self.shards.problems) {
             let (stage, reason) = problem.name();
             out.push((stage, reason, count, bytes));

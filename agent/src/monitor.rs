@@ -53,6 +53,7 @@ impl Watched {
             tls: self.tls.as_ref().map(Tls::counters).unwrap_or_default(),
             packets: self.packets.stats(),
             tls_refused: self.tls.as_ref().map(Tls::refused).unwrap_or_default(),
+            tls_unproven: self.tls.as_ref().map(Tls::unproven).unwrap_or_default(),
         }
     }
 

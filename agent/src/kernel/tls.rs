@@ -27,7 +27,7 @@ use super::{
 
 /// Where the kernel keeps what leads from a process to its sockets: the name of the global in the
 /// object, the structure and its member (agent-ebpf/src/tls_socket.rs).
-const OFFSETS: [(&str, &str, &str); 16] = [
+const OFFSETS: [(&str, &str, &str); 17] = [
     ("TASK_FILES", "task_struct", "files"),
     ("FILES_FDT", "files_struct", "fdt"),
     ("FDT_MAX", "fdtable", "max_fds"),
@@ -43,6 +43,7 @@ const OFFSETS: [(&str, &str, &str); 16] = [
     ("SK_DPORT", "sock_common", "skc_dport"),
     ("SK_NUM", "sock_common", "skc_num"),
     ("SK_NET", "sock_common", "skc_net"),
+    ("SK_SOCKET", "sock", "sk_socket"),
     ("NET_COOKIE", "net", "net_cookie"),
 ];
 
@@ -66,6 +67,7 @@ pub struct TlsProbes {
 pub struct TlsControl {
     counters: Arc<Mutex<PerCpuArray<MapData, Counter>>>,
     connections: Arc<Mutex<HashMap<MapData, TlsConnKey, TlsConn>>>,
+    watched: Arc<Mutex<HashMap<MapData, u32, u32>>>,
 }
 
 impl std::fmt::Debug for TlsControl {
@@ -119,6 +121,13 @@ impl TlsControl {
         rest.len()
     }
 
+    /// From now on the threads of a process are noted when they receive, so that its first connection is
+    /// known as well where the library does not read from the socket itself.
+    pub fn watch(&self, tgid: u32) {
+        // Without room the process is noted when it calls the library first.
+        let _ = lock(&self.watched).insert(tgid, 1, 0);
+    }
+
     /// Connections that are remembered.
     pub fn connections(&self) -> usize {
         lock(&self.connections).keys().count()
@@ -158,6 +167,7 @@ pub(super) fn start(ebpf: &mut Ebpf, maps: &MapFds, secrets: bool) -> Result<Tls
     let control = TlsControl {
         counters: Arc::new(Mutex::new(load::map(ebpf, "TLS_COUNTERS")?)),
         connections: Arc::new(Mutex::new(load::map(ebpf, "TLS_CONNS")?)),
+        watched: Arc::new(Mutex::new(load::map(ebpf, "TLS_WATCHED")?)),
     };
     Ok(TlsProbes { programs, reader: Some(reader), control, limits })
 }

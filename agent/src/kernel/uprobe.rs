@@ -88,6 +88,20 @@ programs! {
     Secret = "remora_tls_secret";
     /// Go does.
     GoSecret = "remora_tls_go_secret";
+    /// Entry of what may be a read.
+    TrialRead = "remora_tls_trial_read";
+    /// Entry of what may be a write.
+    TrialWrite = "remora_tls_trial_write";
+    /// Return of both, an `int`.
+    TrialEnd = "remora_tls_trial_end";
+    /// Entry of a function of the handshake, of a library on trial.
+    TrialBegin = "remora_tls_trial_begin";
+    /// Entry of the function of rustls that is given what was decrypted.
+    RustTake = "remora_tls_rust_take";
+    /// Entry of the function of rustls that is given what is to be encrypted.
+    RustBuffer = "remora_tls_rust_buffer";
+    /// Its return.
+    RustBufferEnd = "remora_tls_rust_buffer_end";
 }
 
 impl Program {

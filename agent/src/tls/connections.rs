@@ -98,6 +98,7 @@ impl Connections {
     pub(super) fn take(&mut self, ts: Timestamp, header: &TlsHeader, data: Box<[u8]>) {
         match header.event {
             tls_event::DATA if self.is_wanted(header.tgid) => self.data(ts, header, data),
+            tls_event::ROUTE if self.is_wanted(header.tgid) => self.route(header),
             tls_event::CLOSED => self.end((header.tgid, header.conn), ts),
             tls_event::EXEC => {
                 self.wanted.remove(&header.tgid);
@@ -126,6 +127,36 @@ impl Connections {
         })
     }
 
+    /// Where a record says that its connection goes.
+    fn route_of(&self, header: &TlsHeader) -> Option<Route> {
+        (header.remote_port != 0).then(|| Route {
+            local: endpoint(header.local, header.local_port),
+            remote: endpoint(header.remote, header.remote_port),
+            scope: header.netns,
+            flow: header.flow_id,
+            shard: (header.ring % self.rings) as usize,
+            method: header.method,
+        })
+    }
+
+    /// What has waited goes on, of a connection that may be one that was known under another name.
+    fn route(&mut self, header: &TlsHeader) {
+        let (before, now) = ((header.tgid, header.handle), (header.tgid, header.conn));
+        let Some(route) = self.route_of(header) else { return };
+        let Some(waiting) = self.conns.get(&before).filter(|conn| conn.route.is_none()) else { return };
+        if waiting.waits_since.is_some() {
+            self.waiting = self.waiting.saturating_sub(1);
+        }
+        self.held = self.held.saturating_sub(waiting.held_bytes);
+        let held = self.conns.remove(&before).map(|conn| conn.held).unwrap_or_default();
+        self.conns.entry(now).or_default().route = Some(route);
+        for piece in held {
+            let by = if piece.at_sender { header.pos } else { 0 };
+            let piece = Piece { conn: name_of(now), pos: piece.pos.saturating_add(by), ..piece };
+            send(&mut self.outlet, &route, piece);
+        }
+    }
+
     fn data(&mut self, ts: Timestamp, header: &TlsHeader, data: Box<[u8]>) {
         let shown = self.counted.entry(header.tgid).or_default();
         shown.last = Some(ts);
@@ -135,17 +166,10 @@ impl Connections {
         if self.conns.len() >= self.capacity && !self.conns.contains_key(&key) {
             self.make_room();
         }
-        let rings = self.rings;
+        let route = self.route_of(header);
         let conn = self.conns.entry(key).or_default();
-        if header.remote_port != 0 {
-            conn.route = Some(Route {
-                local: endpoint(header.local, header.local_port),
-                remote: endpoint(header.remote, header.remote_port),
-                scope: header.netns,
-                flow: header.flow_id,
-                shard: (header.ring % rings) as usize,
-                method: header.method,
-            });
+        if route.is_some() {
+            conn.route = route;
         }
         let piece = Piece {
             ts,

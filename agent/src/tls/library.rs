@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use remora_tlsfind::go::Abi;
-use remora_tlsfind::{self as tlsfind, Found, Kind, Point, Role, TlsCode};
+use remora_tlsfind::{self as tlsfind, Found, Function, Kind, Point, Role, TlsCode};
 
-use super::points::programs;
+use super::points::{programs, trial_programs};
+use super::processes::FileKey;
+use super::verdict::{Accused, Verdicts};
 use crate::kernel::{ProbeError, ProbeProgram, ProbeWay, Probes, TlsProbes};
 
 /// The first wait after a probe that could not be attached; it doubles up to [`LONGEST`].
@@ -26,6 +28,8 @@ pub(super) struct Library {
     pub(super) refusals: Vec<String>,
     /// Where the dynamic linker tells of what it maps, when the file is one.
     linker: Option<u64>,
+    /// Guesses that were wrong, and what was wrong.
+    refused: Vec<(Kind, String)>,
     hooks: Hooks,
     failures: u32,
     retry_at: Option<Instant>,
@@ -72,17 +76,23 @@ impl Library {
             name.starts_with("ld-linux") || name.starts_with("ld-musl") || name.starts_with("ld-2.")
         });
         let linker = is_linker.then(|| tlsfind::function_at(&file, &limits, b"_dl_debug_state")).flatten();
-        let refusals = report
-            .problems
-            .iter()
-            .filter(|p| matches!(p, tlsfind::Problem::NotFound(..) | tlsfind::Problem::UnknownTls(_)))
-            .map(ToString::to_string)
-            .collect();
+        // NSPR carries files of all kinds; its TLS is that of NSS, which is read there.
+        let mut codes: Vec<_> = report.codes.into_iter().filter(|code| code.kind != Kind::Nspr).collect();
+        // No symbol of it shows that.
+        if Path::new(path).file_name().is_some_and(|name| name == "libjvm.so") {
+            codes.push(java());
+        }
+        let told = |kind: Kind| codes.iter().any(|code| code.kind == kind);
+        let is_refusal = |p: &&tlsfind::Problem| match p {
+            tlsfind::Problem::NotFound(kind, _) => !told(*kind),
+            p => matches!(p, tlsfind::Problem::UnknownTls(_)),
+        };
+        let refusals = report.problems.iter().filter(is_refusal).map(ToString::to_string).collect();
         Some(Self {
             path: path.to_owned(),
-            // NSPR carries files of all kinds; its TLS is that of NSS, which is read there.
-            codes: report.codes.into_iter().filter(|code| code.kind != Kind::Nspr).collect(),
+            codes,
             refusals,
+            refused: Vec::new(),
             linker,
             hooks: Hooks::default(),
             failures: 0,
@@ -93,7 +103,43 @@ impl Library {
 
     /// Something in it can be probed.
     pub(super) fn is_of_use(&self) -> bool {
-        self.linker.is_some() || self.codes.iter().any(is_read)
+        self.linker.is_some() || self.codes.iter().any(|code| self.is_read(code))
+    }
+
+    /// Whether the plaintext of one of its codes is read.
+    pub(super) fn is_read(&self, code: &TlsCode) -> bool {
+        self.not_read(code).is_none()
+    }
+
+    /// Why it is not, in words.
+    pub(super) fn not_read(&self, code: &TlsCode) -> Option<String> {
+        let wrong = self.refused.iter().find(|(kind, _)| *kind == code.kind);
+        wrong
+            .map(|(_, why)| format!("the trial of its functions has failed: {why}"))
+            .or_else(|| not_read(code))
+    }
+
+    fn trials(&self) -> impl Iterator<Item = &TlsCode> {
+        self.codes.iter().filter(|code| is_on_trial(code) && self.is_read(code))
+    }
+
+    /// Something of it must be checked.
+    pub(super) fn has_trials(&self) -> bool {
+        self.trials().next().is_some()
+    }
+
+    /// Brings what must be checked to trial, before it is attached.
+    pub(super) fn accuse(&self, key: FileKey, verdicts: &Verdicts) {
+        for code in self.trials() {
+            let entries = code.points.iter().map(|point| point.entry).collect();
+            verdicts.open((key, code.kind), entries);
+        }
+    }
+
+    /// A guess was wrong: its functions are left alone for as long as the file is known.
+    pub(super) fn refuse(&mut self, (_, kind): Accused, why: String) {
+        self.refused.push((kind, why));
+        detach(std::iter::once(self));
     }
 
     /// It is worth a line in a report.
@@ -159,7 +205,8 @@ impl Library {
     fn places(&self, probes: &TlsProbes) -> Places {
         let mut places = Places::default();
         let to = |program, at_return| ProbeWay { program, at_return, cookie: 0 };
-        for code in self.codes.iter().filter(|code| is_read(code)) {
+        for code in self.codes.iter().filter(|code| self.is_read(code)) {
+            let programs = if code.found == Found::StringReference { trial_programs } else { programs };
             for (point, programs) in code.points.iter().filter_map(|p| Some((p, programs(p.function)?))) {
                 let mut way = to(programs.entry, false);
                 if programs.entry.is_of_secrets() {
@@ -216,17 +263,39 @@ fn close(mut probes: Vec<Probes>) {
     });
 }
 
-/// Whether the plaintext of a library is read: what was found by a guess is not, until the guess can
-/// be checked, and of some libraries the ways of calling are not known here.
-pub(super) fn is_read(code: &TlsCode) -> bool {
-    not_read(code).is_none()
+/// Whether its calls must be looked at before what they tell is believed: its functions were found by a
+/// guess, or how they are called is nowhere written down.
+pub(super) fn is_on_trial(code: &TlsCode) -> bool {
+    code.found == Found::StringReference || code.kind == Kind::Rustls
 }
 
-/// Why it is not, in words.
-pub(super) fn not_read(code: &TlsCode) -> Option<String> {
-    let kind = code.kind;
-    match kind {
-        Kind::Rustls | Kind::JavaJsse => Some(format!("{kind} is recognised but not read yet")),
+/// Java, as something that was recognised.
+fn java() -> TlsCode {
+    TlsCode {
+        kind: Kind::JavaJsse,
+        version: None,
+        found: Found::StringReference,
+        confidence: 100,
+        points: Vec::new(),
+        go: None,
+        client_random: None,
+    }
+}
+
+/// Why the plaintext of a library is not read, in words; `None`: it is.
+fn not_read(code: &TlsCode) -> Option<String> {
+    let has = |function| code.points.iter().any(|point| point.function == function);
+    match code.kind {
+        Kind::JavaJsse => Some(
+            "Java compiles its TLS while it runs, so that no probe fits; with a key log that an agent in the \
+             virtual machine writes (-javaagent), `remora dissect --keylog` decrypts what was captured"
+                .to_owned(),
+        ),
+        Kind::Rustls if !has(Function::RustlsTakeReceivedPlaintext) || !has(Function::RustlsBufferPlaintext) => {
+            let stripped = code.points.is_empty();
+            let why = if stripped { "the program was stripped of its symbols" } else { "they were inlined" };
+            Some(format!("its functions were not found: {why}"))
+        }
         Kind::Nss if code.is_readable() => None,
         Kind::GoTls if code.go.as_ref().is_none_or(|go| go.abi != Abi::Register) => Some(
             "Go before 1.17 (on arm64 1.18) passes arguments on the stack, which is not read yet".to_owned(),
@@ -235,10 +304,6 @@ pub(super) fn not_read(code: &TlsCode) -> Option<String> {
         Kind::GoTls if !code.points.iter().filter(|p| is_stream(p)).all(Point::returns_are_complete) => {
             Some("not all returns of its functions are known".to_owned())
         }
-        _ if code.found == Found::StringReference => Some(format!(
-            "its functions were found by a guess ({} % sure), which is not trusted yet",
-            code.confidence
-        )),
         _ if !code.is_readable() => {
             Some("its functions for reading and writing were not both found".to_owned())
         }
@@ -248,4 +313,37 @@ pub(super) fn not_read(code: &TlsCode) -> Option<String> {
 
 fn is_stream(point: &Point) -> bool {
     matches!(point.function.role(), Role::Read | Role::Write)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn java_is_named_with_a_way_out() {
+        let own = [std::env::current_exe().unwrap()];
+        let halt = AtomicBool::new(true);
+        let library = Library::inspect("/usr/lib/jvm/server/libjvm.so", &own, &halt).unwrap();
+        let code = library.codes.iter().find(|code| code.kind == Kind::JavaJsse).unwrap();
+        assert!(library.not_read(code).unwrap().contains("-javaagent"));
+        assert!(library.has_tls() && !library.is_of_use());
+    }
+
+    #[test]
+    fn rustls_is_read_where_both_ways_were_found() {
+        let point = |function| Point { function, entry: 1, len: 1, returns: vec![1], tails: Vec::new() };
+        let code = |functions: &[Function]| TlsCode {
+            kind: Kind::Rustls,
+            points: functions.iter().map(|f| point(*f)).collect(),
+            ..java()
+        };
+        let (take, buffer) = (Function::RustlsTakeReceivedPlaintext, Function::RustlsBufferPlaintext);
+        assert_eq!(not_read(&code(&[take, buffer])), None);
+        assert!(not_read(&code(&[])).unwrap().contains("stripped"));
+        for inlined in [&[buffer, Function::RustlsReaderRead][..], &[take]] {
+            assert!(not_read(&code(inlined)).unwrap().contains("inlined"));
+        }
+        assert!(is_on_trial(&code(&[take, buffer])) && is_on_trial(&java()));
+    }
 }

@@ -11,11 +11,14 @@
 mod connections;
 pub(crate) mod inbox;
 mod library;
+mod modules;
 mod order;
 mod points;
 mod processes;
 mod secrets;
 mod status;
+mod trial;
+mod verdict;
 mod watch;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use remora_abi::{TlsHeader, tls_event};
+use remora_abi::{TlsHeader, TlsTrace, tls_event};
 use remora_model::Timestamp;
 use serde_json::{Value, json};
 
@@ -36,6 +39,8 @@ pub use self::secrets::{KeyLogFile, SecretSink};
 use self::secrets::{SecretCounts, Secrets};
 use self::status::Seen;
 pub use self::status::TlsStatus;
+use self::trial::Trials;
+use self::verdict::Verdicts;
 use self::watch::{News, SharedReport, Watcher};
 use crate::config::TlsOptions;
 use crate::kernel::{KernelError, Stopper, TlsControl, TlsCounters, TlsProbes, TlsReader, Wake};
@@ -53,6 +58,7 @@ pub(crate) struct Tls {
     control: TlsControl,
     limits: Vec<String>,
     refused: Refused,
+    verdicts: Verdicts,
     report: SharedReport,
     news: SyncSender<News>,
     stopper: Stopper,
@@ -75,10 +81,11 @@ impl Tls {
         let reader = probes.take_reader().ok_or_else(|| broken("the TLS ring has a reader already"))?;
         let (control, limits, stopper) = (probes.control(), probes.limits().to_vec(), reader.stopper()?);
         let (news, told) = mpsc::sync_channel(NEWS);
-        let seen = Seen::default();
+        let (seen, verdicts) = (Seen::default(), Verdicts::default());
         let connections = Connections::new(options, outlet, seen.clone());
         let halt = Arc::new(AtomicBool::new(false));
-        let watcher = Watcher::new(probes, options.clone(), seen, Arc::clone(&halt));
+        let trials = Trials::new(verdicts.clone());
+        let watcher = Watcher::new(probes, options.clone(), (seen, verdicts.clone()), Arc::clone(&halt));
         let report = watcher.report();
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
@@ -88,11 +95,21 @@ impl Tls {
         let secrets = Secrets::new(sinks, Arc::clone(&counts));
         let tell = news.clone();
         let threads = vec![
-            spawn("remora-tls", Box::new(move || read(reader, connections, secrets, &tell)))?,
+            spawn("remora-tls", Box::new(move || read(reader, trials, connections, secrets, &tell)))?,
             spawn("remora-tls-watch", Box::new(move || watcher.run(&told)))?,
         ];
-        let threads = Mutex::new(threads);
-        Ok(Self { control, limits, refused, report, news, stopper, threads, halt, secrets: counts })
+        Ok(Self {
+            control,
+            limits,
+            refused,
+            verdicts,
+            report,
+            news,
+            stopper,
+            threads: Mutex::new(threads),
+            halt,
+            secrets: counts,
+        })
     }
 
     /// Detaches all probes, and passes on what the ring still holds.
@@ -128,6 +145,12 @@ impl Tls {
         self.refused.read()
     }
 
+    /// Pieces of plaintext, and their bytes, of functions that were not proved to be what they were taken
+    /// for.
+    pub(crate) fn unproven(&self) -> (u64, u64) {
+        self.verdicts.unproven()
+    }
+
     /// All of it as JSON.
     pub(crate) fn json(&self) -> Value {
         let report = self.report.read();
@@ -156,7 +179,13 @@ fn join(thread: Option<JoinHandle<()>>) {
 }
 
 /// The reader's thread.
-fn read(mut reader: TlsReader, mut connections: Connections, mut secrets: Secrets, news: &SyncSender<News>) {
+fn read(
+    mut reader: TlsReader,
+    mut trials: Trials,
+    mut connections: Connections,
+    mut secrets: Secrets,
+    news: &SyncSender<News>,
+) {
     let mut order = Order::default();
     let mut take = |reader: &mut TlsReader, last: bool| {
         let n = reader.drain(DRAIN, |ts, header, data| {
@@ -164,15 +193,24 @@ fn read(mut reader: TlsReader, mut connections: Connections, mut secrets: Secret
                 // What is lost here is found by looking at all processes.
                 _ = news.try_send(one);
             }
-            if header.event != tls_event::SECRET {
+            if header.event == tls_event::SECRET {
+                if connections.is_wanted(header.tgid) {
+                    secrets.take(ts, data);
+                }
+            } else if let Some(trace) = TlsTrace::of(header) {
+                trials.hear(&trace);
+            } else {
                 order.put(ts, header, data);
-            } else if connections.is_wanted(header.tgid) {
-                secrets.take(ts, data);
             }
         });
         let (now, all) = (wall_clock(), last && n < DRAIN);
+        let mut on = |ts: Timestamp, header: &TlsHeader, data: Box<[u8]>| connections.take(ts, header, data);
+        trials.turn(now, false, &mut on);
         while let Some((ts, header, data)) = order.take(now, all) {
-            connections.take(ts, &header, data);
+            trials.sift(ts, &header, data, &mut on);
+        }
+        if all {
+            trials.turn(now, true, &mut on);
         }
         connections.turn(Instant::now(), all);
         (n, order.is_empty())

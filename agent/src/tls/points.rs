@@ -60,8 +60,23 @@ pub(super) fn programs(function: Function) -> Option<Programs> {
         F::GoConnWrite => both(P::GoWrite, P::GoWriteEnd),
         F::GoConnHandshake => entry(P::GoHandshake),
         F::GoConnClose => entry(P::GoClose),
+        F::RustlsTakeReceivedPlaintext => entry(P::RustTake),
+        F::RustlsBufferPlaintext => both(P::RustBuffer, P::RustBufferEnd),
+        F::RustlsStartOutgoingTraffic => entry(P::TrialBegin),
         F::SslLogSecret | F::GnutlsKeylog => entry(P::Secret),
         F::GoWriteKeyLog => entry(P::GoSecret),
+        _ => None,
+    }
+}
+
+/// The programs for a function that was found by a guess.
+pub(super) fn trial_programs(function: Function) -> Option<Programs> {
+    use Function as F;
+    match function {
+        F::SslRead => Some(Programs { entry: P::TrialRead, end: Some(P::TrialEnd) }),
+        F::SslWrite => Some(Programs { entry: P::TrialWrite, end: Some(P::TrialEnd) }),
+        F::SslDoHandshake => Some(Programs { entry: P::TrialBegin, end: None }),
+        F::SslSetFd => Some(Programs { entry: P::SetFd, end: None }),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Bytes of `/proc/PID/maps` that are read at most: some 80 000 lines.
-const MAPS_BYTES: u64 = 8 << 20;
+pub(super) const MAPS_BYTES: u64 = 8 << 20;
 /// Most files of one process that are looked at.
 const MAX_FILES: usize = 1_024;
 

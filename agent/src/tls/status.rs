@@ -23,6 +23,9 @@ pub struct TlsStatus {
     pub found: Option<&'static str>,
     /// Its plaintext is read.
     pub hooked: bool,
+    /// Where its functions are on trial: whether their calls have shown that they are what they were
+    /// taken for. Before, their plaintext is kept back.
+    pub checked: Option<bool>,
     /// Why it is not.
     pub reason: Option<String>,
     /// When the process had plaintext last, whichever library it came from.
@@ -43,6 +46,7 @@ impl TlsStatus {
             "version": self.version,
             "found": self.found,
             "hooked": self.hooked,
+            "checked": self.checked,
             "reason": self.reason,
             "last_plaintext": self.last_plaintext.map(|t| t.to_rfc3339()),
             "plain_bytes": self.plain_bytes,

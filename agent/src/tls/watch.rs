@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use remora_tlsfind::Found;
 
-use super::library::{self, Library, is_read, not_read};
+use super::library::{self, Library, is_on_trial};
 use super::processes::{self, FileKey, Mapped, Started};
 use super::status::{Seen, TlsStatus};
+use super::verdict::{Verdict, Verdicts};
 use crate::config::TlsOptions;
 use crate::kernel::{TlsControl, TlsProbes};
 
@@ -108,6 +109,7 @@ pub(super) struct Watcher {
     control: TlsControl,
     options: TlsOptions,
     seen: Seen,
+    verdicts: Verdicts,
     report: SharedReport,
     processes: HashMap<u32, Process>,
     files: HashMap<FileKey, FileEntry>,
@@ -124,12 +126,18 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(probes: TlsProbes, options: TlsOptions, seen: Seen, halt: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        probes: TlsProbes,
+        options: TlsOptions,
+        (seen, verdicts): (Seen, Verdicts),
+        halt: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             control: probes.control(),
             probes,
             options,
             seen,
+            verdicts,
             report: SharedReport::default(),
             processes: HashMap::new(),
             files: HashMap::new(),
@@ -162,6 +170,7 @@ impl Watcher {
             self.due(now);
             let worked = self.look_into_one(now);
             self.retry(now);
+            self.refuse(now);
             self.release(now);
             self.publish();
             let wait = if worked { Duration::ZERO } else { self.next(now) };
@@ -281,6 +290,11 @@ impl Watcher {
         if let Some(entry) = self.files.get_mut(&file.key) {
             entry.users.insert(pid);
             entry.unused_since = None;
+            if let State::Known(library) = &entry.state
+                && library.has_trials()
+            {
+                self.control.watch(pid);
+            }
             if let State::Known(library) = &mut entry.state
                 && !library.is_attached()
                 && library.retry_at().is_none_or(|at| at <= now)
@@ -348,11 +362,32 @@ impl Watcher {
             entry.state = State::Other;
             return;
         }
+        library.accuse(file.key, &self.verdicts);
+        if library.has_trials() {
+            entry.users.iter().for_each(|pid| self.control.watch(*pid));
+        }
         if library.is_of_use() && !library.attach(&self.probes, &ways, now) {
             self.failures += 1;
             tracing::warn!(path = library.path, error = library.error(), "TLS library not probed");
         }
         entry.state = State::Known(Box::new(library));
+    }
+
+    /// Detaches what was refused at its trial.
+    fn refuse(&mut self, now: Instant) {
+        for (accused, why) in self.verdicts.refused() {
+            let Some(entry) = self.files.get_mut(&accused.0) else { continue };
+            let State::Known(library) = &mut entry.state else { continue };
+            tracing::warn!(path = library.path, library = accused.1.name(), why, "TLS functions refused");
+            library.refuse(accused, why);
+            // What else is in the file is attached again.
+            let of_it = |pid: &u32| processes::mapped(*pid).ok()?.into_iter().find(|m| m.key == accused.0);
+            if library.is_of_use()
+                && let Some(mapped) = entry.users.iter().find_map(of_it)
+            {
+                self.failures += u64::from(!library.attach(&self.probes, &mapped.ways, now));
+            }
+        }
     }
 
     /// Attaches again where it failed and somebody still uses the file.
@@ -384,10 +419,15 @@ impl Watcher {
     /// Detaches what nobody has used for a while.
     fn release(&mut self, now: Instant) {
         let linger = self.options.linger;
-        self.files.retain(|_, entry| {
+        let verdicts = &self.verdicts;
+        self.files.retain(|key, entry| {
             let over = entry.unused_since.is_some_and(|at| now.duration_since(at) >= linger);
             // Its probes go with it.
-            !over || entry.kept || !entry.users.is_empty()
+            let stays = !over || entry.kept || !entry.users.is_empty();
+            if !stays {
+                verdicts.forget(*key);
+            }
+            stays
         });
     }
 
@@ -434,20 +474,26 @@ impl Watcher {
             waiting: self.soon.len() + self.later.len(),
             ..Report::default()
         };
-        for entry in self.files.values() {
+        for (key, entry) in &self.files {
             let State::Known(library) = &entry.state else { continue };
             report.attached += usize::from(library.is_attached());
             report.probes += library.probes();
             for pid in &entry.users {
                 let Some(process) = self.processes.get(pid) else { continue };
-                self.describe(*pid, process, library, &mut report.statuses);
+                self.describe(*pid, process, (*key, library), &mut report.statuses);
             }
         }
         report.statuses.sort_by(|a, b| (a.pid, &a.path).cmp(&(b.pid, &b.path)));
         *self.report.0.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 
-    fn describe(&self, pid: u32, process: &Process, library: &Library, into: &mut Vec<TlsStatus>) {
+    fn describe(
+        &self,
+        pid: u32,
+        process: &Process,
+        (key, library): (FileKey, &Library),
+        into: &mut Vec<TlsStatus>,
+    ) {
         let shown = self.seen.of(pid);
         let line = |reason: Option<String>| TlsStatus {
             pid,
@@ -457,18 +503,22 @@ impl Watcher {
             version: None,
             found: None,
             hooked: false,
+            checked: None,
             reason,
             last_plaintext: shown.last,
             plain_bytes: shown.plain,
             opaque_bytes: shown.opaque,
         };
         for code in &library.codes {
-            let hooked = is_read(code) && library.is_attached();
-            let reason = match (hooked, is_read(code)) {
+            let is_read = library.is_read(code);
+            let hooked = is_read && library.is_attached();
+            let reason = match (hooked, is_read) {
                 (true, _) => None,
                 (_, true) => Some(library.error().unwrap_or("not attached yet").to_owned()),
-                _ => not_read(code),
+                _ => library.not_read(code),
             };
+            let is_believed = || self.verdicts.of(&(key, code.kind)) == Some(Verdict::Believed);
+            let checked = (hooked && is_on_trial(code)).then(is_believed);
             into.push(TlsStatus {
                 library: Some(code.kind.name()),
                 version: code.version.clone(),
@@ -479,6 +529,7 @@ impl Watcher {
                     Found::StringReference => "references to known strings",
                 }),
                 hooked,
+                checked,
                 ..line(reason)
             });
         }

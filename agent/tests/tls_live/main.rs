@@ -8,11 +8,14 @@
 #[path = "../agent_live/hub.rs"]
 mod hub;
 
+mod boring;
 mod go;
+mod guesses;
 mod libraries;
 mod matrix;
 mod memory;
 mod older;
 mod programs;
 mod repeat;
+mod rust;
 mod secrets;

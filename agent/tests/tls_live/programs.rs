@@ -243,6 +243,15 @@ pub(crate) async fn hooked(hub: &Hub, agent: &Agent, pid: u32) {
         .await;
 }
 
+/// Waits until the status says that the trial of a library is over, well.
+pub(crate) async fn checked(hub: &Hub, agent: &Agent, pid: u32, library: &str) {
+    let is_it = |s: &remora_agent::tls::TlsStatus| s.pid == pid && s.library == Some(library);
+    hub.until(&format!("{library} in process {pid} is believed"), |_| {
+        agent.tls().iter().any(|s| is_it(s) && s.hooked && s.checked == Some(true))
+    })
+    .await;
+}
+
 /// Waits until there are no fewer than `count` calls in plaintext.
 pub(crate) async fn calls(hub: &Hub, port: u16, protocol: &str, count: usize) -> Vec<Row> {
     let mut seen = 0;

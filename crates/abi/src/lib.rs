@@ -22,6 +22,6 @@ pub use owner::{COMM_LEN, Process, SocketOwner};
 pub use packet::{MAX_CAPTURE, PacketHeader, direction, packet_flags};
 pub use policy::{CidrKey4, CidrKey6, Match, RingState, Settings, settings_flags};
 pub use tls::{
-    TLS_CALL, TLS_CHUNK, TlsConn, TlsConnKey, TlsCounter, TlsHeader, TlsReason, TlsSecret, tls_event,
-    tls_flags, tls_method,
+    TLS_CALL, TLS_CHUNK, TlsConn, TlsConnKey, TlsCounter, TlsHeader, TlsReason, TlsSecret, TlsTrace,
+    tls_event, tls_flags, tls_method,
 };

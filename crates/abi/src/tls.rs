@@ -21,7 +21,13 @@ pub mod tls_event {
     /// The dynamic linker of a process has mapped libraries.
     pub const LINKED: u8 = 4;
     /// A secret of a connection: a [`TlsSecret`](super::TlsSecret) follows.
-    pub const SECRET: u8 = 5;
+    pub const SECRET: u8 = 7;
+    /// How a call of a function looked whose way of calling is not sure, see `TlsTrace`.
+    pub const TRACE: u8 = 5;
+    /// The socket of a connection is known, whose plaintext was sent without: no plaintext comes with it.
+    /// `conn` is how it is called from now on, `handle` how it was called before, and `pos` is to be added
+    /// to the positions of what was written so far.
+    pub const ROUTE: u8 = 6;
 }
 
 /// Values of [`TlsHeader::method`]: how the socket of a connection was found.
@@ -45,6 +51,9 @@ pub mod tls_flags {
     pub const FRESH: u8 = 1;
     /// Part of the call was not copied: beyond the budget of a call, shed, or unreadable.
     pub const CUT: u8 = 2;
+    /// The function was found by a guess, or its way of calling was: to be checked before the plaintext
+    /// is believed. `TlsHeader::code` says which function it was.
+    pub const TRIAL: u8 = 4;
 }
 
 /// Head of a record in the TLS ring; `captured` bytes of plaintext follow.
@@ -79,8 +88,9 @@ pub struct TlsHeader {
     pub ring: u32,
     /// See `PacketHeader::netns`.
     pub netns: u32,
-    /// Always zero.
-    pub pad: u32,
+    /// With [`tls_flags::TRIAL`], and in traces: the low 32 bits of the address of the function's first
+    /// instruction. Else zero.
+    pub code: u32,
     /// Local port.
     pub local_port: u16,
     /// Remote port; 0 when the socket is not known.
@@ -120,7 +130,7 @@ impl TlsHeader {
             flow_id: u32_at(88)?,
             ring: u32_at(92)?,
             netns: u32_at(96)?,
-            pad: 0,
+            code: u32_at(100)?,
             local_port: u16_at(104)?,
             remote_port: u16_at(106)?,
             event: head[108],
@@ -166,6 +176,70 @@ impl TlsSecret {
 
 const _: () = assert!(size_of::<TlsSecret>() == TlsSecret::LEN);
 
+/// How a call of a function on trial looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsTrace {
+    /// See [`TlsHeader::code`].
+    pub code: u32,
+    /// Process.
+    pub tgid: u32,
+    /// What would be the connection.
+    pub handle: u64,
+    /// The first words of it; all zero when they could not be read, or are not looked at.
+    pub head: [u64; 4],
+    /// Bytes that the caller offered or had room for.
+    pub asked: u32,
+    /// What the function returned.
+    pub returned: i64,
+    /// See `direction`.
+    pub direction: u8,
+    /// See [`tls_method`]: input or output in the call, or right before it.
+    pub method: u8,
+}
+
+impl TlsTrace {
+    /// The record that carries it.
+    pub fn header(&self, time_ns: u64) -> TlsHeader {
+        TlsHeader {
+            time_ns,
+            conn: 0,
+            handle: self.handle,
+            pos: self.returned as u64,
+            cgroup_id: 0,
+            local: [self.head[0], self.head[1]],
+            remote: [self.head[2], self.head[3]],
+            tgid: self.tgid,
+            tid: 0,
+            len: self.asked,
+            captured: 0,
+            flow_id: 0,
+            ring: 0,
+            netns: 0,
+            code: self.code,
+            local_port: 0,
+            remote_port: 0,
+            event: tls_event::TRACE,
+            direction: self.direction,
+            method: self.method,
+            flags: 0,
+        }
+    }
+
+    /// What a record carries; `None` when it is another one.
+    pub fn of(header: &TlsHeader) -> Option<Self> {
+        (header.event == tls_event::TRACE).then_some(Self {
+            code: header.code,
+            tgid: header.tgid,
+            handle: header.handle,
+            head: [header.local[0], header.local[1], header.remote[0], header.remote[1]],
+            asked: header.len,
+            returned: header.pos as i64,
+            direction: header.direction,
+            method: header.method,
+        })
+    }
+}
+
 /// Key of the connections: what a library calls one, in a process.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -200,8 +274,10 @@ pub struct TlsConn {
     pub method: u8,
     /// See [`tls_flags`].
     pub flags: u8,
+    /// Traces of calls that were sent, see [`TlsTrace`].
+    pub traces: u8,
     /// Always zero.
-    pub pad: [u8; 2],
+    pub pad: u8,
 }
 
 const _: () = assert!(size_of::<TlsConn>() == 80);
@@ -297,5 +373,22 @@ mod tests {
         data[32..72].fill(b'A');
         assert_eq!(TlsSecret::parse(&data), None);
         assert_eq!(TlsSecret::parse(&data[..139]), None);
+    }
+
+    #[test]
+    fn traces_go_through_records() {
+        let trace = TlsTrace {
+            code: 1,
+            tgid: 2,
+            handle: 3,
+            head: [4, 5, 6, 7],
+            asked: 8,
+            returned: -9,
+            direction: 1,
+            method: tls_method::ADJACENT,
+        };
+        let header = trace.header(11);
+        assert_eq!((TlsTrace::of(&header), header.time_ns), (Some(trace), 11));
+        assert_eq!(TlsTrace::of(&TlsHeader { event: tls_event::DATA, ..header }), None);
     }
 }

@@ -253,6 +253,8 @@ functions! {
     /// One for client and server each, called by the writer.
     RustlsSinkWrite = "<rustls::ConnectionCommon as PlaintextSink>::write", Rustls, Write;
     RustlsSinkWriteVectored = "<rustls::ConnectionCommon as PlaintextSink>::write_vectored", Rustls, Write;
+    /// Keys for application data are there. Once or twice for each connection.
+    RustlsStartOutgoingTraffic = "rustls::CommonState::start_outgoing_traffic", Rustls, Handshake;
     /// Every plaintext that is written passes here, called by the sinks.
     RustlsBufferPlaintext = "rustls::CommonState::buffer_plaintext", Rustls, Write;
 }

@@ -124,6 +124,11 @@ fn mangled(name: &[u8]) -> Option<Function> {
             Function::RustlsSinkWriteVectored,
         ),
         (
+            &["6rustls", "11CommonState22start_outgoing_traffic17h"],
+            &["6rustls", "11CommonState", "22start_outgoing_traffic"],
+            Function::RustlsStartOutgoingTraffic,
+        ),
+        (
             &["6rustls", "11CommonState16buffer_plaintext17h"],
             &["6rustls", "11CommonState", "16buffer_plaintext"],
             Function::RustlsBufferPlaintext,

@@ -97,7 +97,12 @@ fn tls(status: &Value) -> String {
                 Some(why) => _ = write!(out, ", not read: {}", remora_hub::query::render::visible(why)),
                 None if p["hooked"].as_bool() == Some(true) => {
                     let found = p["found"].as_str().unwrap_or("?");
-                    _ = write!(out, ", read (found by {found}), {}", size(&p["plain_bytes"]));
+                    let trial = match p["checked"].as_bool() {
+                        Some(true) => ", checked by its calls",
+                        Some(false) => ", believed once its first calls look right",
+                        None => "",
+                    };
+                    _ = write!(out, ", read (found by {found}{trial}), {}", size(&p["plain_bytes"]));
                     if p["opaque_bytes"].as_u64().is_some_and(|n| n > 0) {
                         _ = write!(out, ", {} not copied", size(&p["opaque_bytes"]));
                     }
