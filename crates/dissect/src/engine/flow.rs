@@ -416,8 +416,27 @@ impl Flow {
             if how == Ending::Lost && tcp.sides.iter().all(Assembler::fin_seen) {
                 reason = CloseReason::Fin;
             }
+            // As if time had passed: what is said in reply to something comes behind it, or behind the hole
+            // that it is missing in. Each turn hands on a piece or gives up a hole, and their number is
+            // bounded.
+            let order = [self.client, 1 - self.client];
+            loop {
+                let mut moved = false;
+                for dir in order {
+                    let peer = tcp.sides[1 - dir].reach();
+                    moved |= tcp.sides[dir].go_on(peer, &mut feed!(self, lent, dir));
+                }
+                let gave_up = !moved
+                    && order.iter().any(|&dir| {
+                        let peer = tcp.sides[1 - dir].reach();
+                        tcp.sides[dir].skip_hole(peer, &mut feed!(self, lent, dir))
+                    });
+                if !moved && !gave_up {
+                    break;
+                }
+            }
             // The client's stream first: what waits in the server's may answer it.
-            for dir in [self.client, 1 - self.client] {
+            for dir in order {
                 tcp.sides[dir].finish(how, &mut feed!(self, lent, dir));
             }
         }

@@ -169,9 +169,11 @@ impl Amqp {
     /// The server closes a channel or the connection, perhaps because of a method that is open.
     fn server_closes(&mut self, mut m: Box<Message>, cx: &mut Context<'_>) {
         let channel = m.channel;
+        let open = |q: &Message| !q.by_server && q.confirm.is_none() && q.channel == channel;
+        // Where it names none: what may have been answered among missing bytes may be to blame, or not.
+        let doubt = m.about == (0, 0) && self.queue.iter().any(|q| open(q) && q.doubtful);
         let at = if m.about == (0, 0) {
-            // It names none: what was answered among missing bytes is not to blame.
-            self.queue.find(|q| !q.by_server && !q.doubtful && q.confirm.is_none() && q.channel == channel)
+            self.queue.find(|q| open(q) && !q.doubtful)
         } else {
             let blamed = |q: &Message| !q.by_server && q.confirm.is_none() && q.is(m.about);
             self.queue.find(|q| (channel == 0 || q.channel == channel) && blamed(q))
@@ -187,7 +189,7 @@ impl Amqp {
                 self.closed(channel, cx);
                 self.channels.note_closed(channel, cx);
             }
-            None if !self.from_start && m.about == (0, 0) => {
+            None if doubt || !self.from_start && m.about == (0, 0) => {
                 // It ends what was not seen, or is no answer.
                 self.closed(channel, cx);
                 m.vague = true;

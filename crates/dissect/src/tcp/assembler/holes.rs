@@ -61,6 +61,20 @@ impl Assembler {
         bounds.gap_wait / ACKED_WAIT_FRACTION
     }
 
+    /// Hands on what the peer's progress has made ready, at the end of the connection. True when the
+    /// stream moved.
+    pub fn go_on(&mut self, peer: Reach, out: &mut impl Receiver) -> bool {
+        let before = self.next;
+        self.drain(peer, out);
+        self.next != before
+    }
+
+    /// Gives up the hole at the front, if there is one, however short it has waited. True when the
+    /// stream moved.
+    pub fn skip_hole(&mut self, peer: Reach, out: &mut impl Receiver) -> bool {
+        !self.ended && self.hole_end().is_some() && self.give_up(peer, out)
+    }
+
     /// True while something waits for time to pass.
     pub fn is_waiting(&self) -> bool {
         self.waiting.is_some()
