@@ -365,9 +365,12 @@ impl Http {
         let State::Body(mut body) = self.direction(role).state else { return };
         let passed = match self.exchange.open(role) {
             Some(message) => {
-                message.end = message.end.saturating_add(len);
-                message.last = message.last.max(cx.time_at(0));
-                body.pass(message, len, missing)
+                let passed = body.pass(message, len, missing);
+                if passed.is_ok() {
+                    message.end = message.end.saturating_add(len);
+                    message.last = message.last.max(cx.time_at(0));
+                }
+                passed
             }
             None => Err(()),
         };

@@ -53,6 +53,8 @@ pub const REMEMBERED: &[&str] = &[
     "postgresql_application",
     "postgresql_database",
     "postgresql_user",
+    // As declared, where the schema is known.
+    "grpc_kind",
     // The last of several: more may have come.
     "sse_last_id",
 ];
