@@ -22,6 +22,7 @@ macro_rules! feed {
     };
 }
 
+mod order;
 pub(super) mod plain;
 mod row;
 mod sctp;
@@ -355,44 +356,6 @@ impl Flow {
         self.settle(ts, lent);
     }
 
-    /// Lets each direction go on where the other one's progress allows it, and notes the end.
-    fn settle(&mut self, ts: Timestamp, lent: &mut Lent<'_>) {
-        let Some(tcp) = self.tcp.as_deref_mut() else { return };
-        let [low, high] = &mut tcp.sides;
-        if low.is_waiting() || high.is_waiting() {
-            // Each turn hands on at least one piece, and their number is bounded.
-            while low.resume(high.reach(), ts, &mut feed!(self, lent, 0))
-                || high.resume(low.reach(), ts, &mut feed!(self, lent, 1))
-            {}
-        }
-        if low.ended() && high.ended() && self.closed.is_none() {
-            self.app.forget();
-            self.closed = Some(CloseReason::Fin);
-            self.changed = true;
-            self.tell_unknown(lent);
-        }
-        self.orient();
-    }
-
-    /// Gives up what has waited too long.
-    pub(super) fn expire(&mut self, now: Timestamp, lent: &mut Lent<'_>) {
-        let Some(tcp) = self.tcp.as_deref_mut() else { return };
-        let bounds = bounds(lent.limits);
-        let [low, high] = &mut tcp.sides;
-        let a = low.expire(now, high.reach(), &bounds, &mut feed!(self, lent, 0));
-        let b = high.expire(now, low.reach(), &bounds, &mut feed!(self, lent, 1));
-        self.changed |= a || b;
-        self.settle(now, lent);
-        let Some(tcp) = self.tcp.as_deref_mut() else { return };
-        let [low, high] = &mut tcp.sides;
-        let a = low.part(now, high.reach(), &bounds, &mut feed!(self, lent, 0));
-        let b = high.part(now, low.reach(), &bounds, &mut feed!(self, lent, 1));
-        if a || b {
-            self.changed = true;
-            self.settle(now, lent);
-        }
-    }
-
     /// True while something waits for time to pass.
     pub(super) fn is_waiting(&self) -> bool {
         self.closed.is_none()
@@ -412,15 +375,12 @@ impl Flow {
             return;
         }
         let mut reason = reason;
-        if let Some(tcp) = self.tcp.as_deref_mut() {
-            if how == Ending::Lost && tcp.sides.iter().all(Assembler::fin_seen) {
-                reason = CloseReason::Fin;
-            }
-            // The client's stream first: what waits in the server's may answer it.
-            for dir in [self.client, 1 - self.client] {
-                tcp.sides[dir].finish(how, &mut feed!(self, lent, dir));
-            }
+        if how == Ending::Lost
+            && self.tcp.as_ref().is_some_and(|tcp| tcp.sides.iter().all(Assembler::fin_seen))
+        {
+            reason = CloseReason::Fin;
         }
+        self.finish(how, lent);
         for dir in [self.client, 1 - self.client] {
             let mut feed = feed!(self, lent, dir);
             feed.app.end(dir, how, &mut feed.env);

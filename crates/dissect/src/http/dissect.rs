@@ -53,10 +53,11 @@ impl Dissector for Http {
         // What was shown and not taken is lost with the gap.
         let lost = cx.pos.saturating_add(len).saturating_sub(direction.pos).max(len);
         direction.pos = direction.pos.saturating_add(lost);
-        if std::mem::take(&mut direction.half) && matches!(direction.state, State::Head(_)) {
-            self.partial(role, Incomplete::Gap, cx);
-        }
-        self.exchange.lost_bytes(role);
+        // A head of which a part was there has taken its place in the order.
+        let half = std::mem::take(&mut direction.half)
+            && matches!(direction.state, State::Head(_))
+            && self.partial(role, Incomplete::Gap, cx);
+        self.exchange.lost_bytes();
         match self.direction(role).state {
             State::Socket => {
                 // The head that was lost in part is the one that led to it.
@@ -65,7 +66,7 @@ impl Dissector for Http {
                 }
             }
             State::Opaque | State::Upgraded | State::Lost(..) => {}
-            State::Head(_) => self.lose(role, Problem::Unsynced, 0),
+            State::Head(_) => self.lose(role, Problem::Unsynced, 0, !half),
             State::Body(_) => self.pass(role, lost, lost, cx),
         }
     }

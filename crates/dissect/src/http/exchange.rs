@@ -144,13 +144,17 @@ impl Exchange {
 
     /// After bytes of the server were lost: the response belongs to the last request that was
     /// sent before it, because a client that does not pipeline has seen the responses to the
-    /// others. One that does may have any of them in mind; then none is chosen.
+    /// others. None is chosen where the client does pipeline, where requests may be missing that were
+    /// sent behind that one, and where what is missing was the answer to it.
     fn skip_unanswered(&mut self, first: Timestamp, cx: &mut Context<'_>) {
-        let sent = self.requests.iter().take_while(|m| m.done && m.first <= first).count();
-        // What is missing was the answer to the only request: this one answers a request that is
-        // missing as well.
+        let mut before = self.requests.iter().take_while(|m| m.done && m.first <= first);
+        let (mut sent, mut followed) = (0_usize, false);
+        for request in &mut before {
+            sent += 1;
+            followed = request.followed;
+        }
         let missed = std::mem::take(&mut self.missed) && sent == 1;
-        let none = missed || self.pipelined && sent > 1;
+        let none = missed || followed || self.pipelined && sent > 1;
         let unanswered = if none { sent } else { sent.saturating_sub(1) };
         for _ in 0..unanswered {
             self.report_unanswered(Incomplete::Gap, cx);
@@ -305,13 +309,16 @@ impl Exchange {
     }
 
     /// Bytes of either side were lost.
-    pub(super) fn lost_bytes(&mut self, role: Role) {
+    pub(super) fn lost_bytes(&mut self) {
         self.suspicious = true;
-        if role == Role::Client {
-            self.unseen = true;
-            if let Some(request) = self.requests.back_mut() {
-                request.followed = true;
-            }
+    }
+
+    /// Bytes of the client were lost, and with them perhaps requests.
+    pub(super) fn lost_requests(&mut self) {
+        self.suspicious = true;
+        self.unseen = true;
+        if let Some(request) = self.requests.back_mut() {
+            request.followed = true;
         }
     }
 
@@ -320,12 +327,16 @@ impl Exchange {
         self.unseen |= role == Role::Client;
     }
 
-    /// Bytes of the server were lost, and with them perhaps responses.
-    pub(super) fn lost_responses(&mut self) {
+    /// Bytes of the server were lost, and with them perhaps responses. `at_front`: they begin where a
+    /// response begins.
+    pub(super) fn lost_responses(&mut self, at_front: bool) {
+        self.suspicious = true;
         self.lost = true;
         // Where requests are missing, it was that of the one in front of them.
-        let only = self.requests.front().filter(|_| self.requests.len() == 1 && !self.pipelined);
-        self.missed |= only.is_some_and(|request| !self.unseen || request.followed);
+        let front = self.requests.front();
+        let only = self.requests.len() == 1 && !self.pipelined;
+        let answer = !self.unseen || front.is_some_and(|request| request.followed);
+        self.missed |= (at_front || only) && answer;
         self.requests.iter_mut().for_each(|m| m.in_gap = true);
     }
 

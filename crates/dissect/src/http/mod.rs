@@ -184,7 +184,7 @@ impl Http {
                     message.mark(Incomplete::Truncated);
                 }
                 self.exchange.finish(role, false, cx);
-                self.lose(role, Problem::Malformed, 0);
+                self.lose(role, Problem::Malformed, 0, false);
             }
             None => {
                 self.direction(role).state = State::default();
@@ -206,12 +206,12 @@ impl Http {
         }
     }
 
-    /// The next message has to be looked for.
-    fn lose(&mut self, role: Role, why: Problem, passed: u64) {
+    /// The next message has to be looked for. `at_front`: what was lost begins where a message begins.
+    fn lose(&mut self, role: Role, why: Problem, passed: u64, at_front: bool) {
         self.direction(role).state = State::Lost(why, passed);
-        self.exchange.lost_bytes(role);
-        if role == Role::Server {
-            self.exchange.lost_responses();
+        match role {
+            Role::Client => self.exchange.lost_requests(),
+            Role::Server => self.exchange.lost_responses(at_front),
         }
     }
 
@@ -222,7 +222,7 @@ impl Http {
             message.mark(reason);
         }
         self.exchange.finish(role, false, cx);
-        self.lose(role, why, 0);
+        self.lose(role, why, 0, false);
     }
 
     /// A body that was announced does not come: the client gave it up when it saw the final
@@ -292,7 +292,7 @@ impl Http {
                 }
                 if rest.len() >= head_limit(cx.limits) {
                     cx.problem(Problem::MessageTooLarge, rest.len() as u64);
-                    self.lose(role, Problem::MessageTooLarge, 0);
+                    self.lose(role, Problem::MessageTooLarge, 0, false);
                     *at += 1;
                     return true;
                 }
@@ -314,7 +314,7 @@ impl Http {
                 }
                 let Some(message) = self.exchange.open(role) else {
                     // Cannot be: a body belongs to an open message.
-                    self.lose(role, Problem::Malformed, 0);
+                    self.lose(role, Problem::Malformed, 0, false);
                     return true;
                 };
                 let before = *at;
@@ -356,7 +356,7 @@ impl Http {
             return false;
         }
         *at += 1;
-        self.lose(role, Problem::Malformed, 1);
+        self.lose(role, Problem::Malformed, 1, false);
         true
     }
 
@@ -365,9 +365,12 @@ impl Http {
         let State::Body(mut body) = self.direction(role).state else { return };
         let passed = match self.exchange.open(role) {
             Some(message) => {
-                message.end = message.end.saturating_add(len);
-                message.last = message.last.max(cx.time_at(0));
-                body.pass(message, len, missing)
+                let passed = body.pass(message, len, missing);
+                if passed.is_ok() {
+                    message.end = message.end.saturating_add(len);
+                    message.last = message.last.max(cx.time_at(0));
+                }
+                passed
             }
             None => Err(()),
         };
@@ -382,7 +385,7 @@ impl Http {
                     self.direction(role).state = State::default();
                     self.exchange.finish(role, true, cx);
                     if behind > 0 {
-                        self.lose(role, Problem::Unsynced, 0);
+                        self.lose(role, Problem::Unsynced, 0, true);
                     }
                 }
             }

@@ -261,7 +261,10 @@ impl Mysql {
         let key = id.to_le_bytes();
         if id == LAST_PREPARED {
             e.query.extend_from_slice(&self.last_prepared);
-        } else if let Some(p) = self.prepared.get(&key) {
+        } else if let Some(p) = self.prepared.get(&key)
+            && !(command == COM_STMT_CLOSE && p.may_be_closed)
+        {
+            // Some clients close twice, and a number that is closed has no text.
             e.query.extend_from_slice(&p.query);
             e.query_cut = p.query_cut;
             e.names.extend_from_slice(&p.names);
@@ -302,6 +305,7 @@ impl Mysql {
             p.types.clear();
             p.sent_ahead = 0;
             p.unsure = false;
+            p.may_be_closed = false;
             p.names.clear();
             p.columns.clear();
         });

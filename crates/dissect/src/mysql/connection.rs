@@ -134,6 +134,7 @@ impl Mysql {
         self.session.user.clear();
         self.last_prepared.clear();
         self.unbind();
+        self.prepared.update_all(|p| p.may_be_closed = true);
     }
 
     /// A statement may have been executed with parameters that were not seen.

@@ -63,6 +63,8 @@ pub(super) struct Prepared {
     pub(super) sent_ahead: u64,
     /// Bytes of the client are missing since the last execution: values may have been sent ahead.
     pub(super) unsure: bool,
+    /// Bytes of the client are missing since it was prepared: it may have been closed in them.
+    pub(super) may_be_closed: bool,
     pub(super) names: Vec<u8>,
     pub(super) columns: Vec<ColumnType>,
 }

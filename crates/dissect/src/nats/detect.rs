@@ -33,8 +33,26 @@ pub(super) fn probe(bytes: &[u8], _: Transport) -> Verdict {
         Sender::Certain(role) => Verdict::Match(role),
         Sender::Likely(role) => Verdict::Likely(role),
         Sender::More => Verdict::NeedMore,
+        // Redis says the same, and the port decides.
+        Sender::No if acknowledges(bytes) => Verdict::Likely(Role::Server),
         Sender::No => Verdict::No,
     }
+}
+
+/// True for lines of a server that acknowledges or refuses, and nothing else: NATS puts its errors in
+/// quotes.
+fn acknowledges(bytes: &[u8]) -> bool {
+    let Some((line, n)) = first_line(bytes) else { return false };
+    let begins =
+        line.op == Op::Ok && line.text.is_empty() || line.op == Op::Err && line.text.starts_with(b"'");
+    let mut rest = bytes.get(n..).unwrap_or_default();
+    while let Some((line, n)) = first_line(rest) {
+        if line.op.sender() == Some(Role::Client) {
+            return false;
+        }
+        rest = rest.get(n..).unwrap_or_default();
+    }
+    begins && (rest.is_empty() || may_begin(rest))
 }
 
 /// Where a message of `role` begins: at a line that fits, behind the end of another one.
@@ -149,10 +167,12 @@ mod tests {
         assert_eq!(judge(b"CONNECT {\"verbose\":false}\r\n"), Verdict::Match(Role::Client));
         assert_eq!(judge(b"CONNECT {\"name\":\"x\"}\r\n"), Verdict::Likely(Role::Client));
         assert_eq!(judge(b"INFO"), Verdict::NeedMore);
+        assert_eq!(judge(b"+OK\r\nPING\r\n"), Verdict::Likely(Role::Server));
+        assert_eq!(judge(b"-ERR 'Stale Connection'\r\n"), Verdict::Likely(Role::Server));
         for other in [
             &b"INFO\r\n"[..],
             b"PING\r\n",
-            b"+OK\r\n",
+            b"+OK yes\r\n",
             b"-ERR unknown command\r\n",
             b"GET / HTTP/1.1\r\n\r\n",
             b"CONNECT shop:443 HTTP/1.1\r\n",

@@ -79,11 +79,8 @@ fn ends_cycle(e: &Exchange) -> bool {
     !matches!(e.kind, Kind::Extended | Kind::CopyEnd)
 }
 
-/// True for what CopyData belongs to: the server has asked for it, or is about to. At a join all that the
-/// client has said may be shown before the server's answer.
-fn takes_data(e: &Exchange) -> bool {
-    let word = e.portal.query.trim_ascii_start().get(..4);
-    e.copies || word.is_some_and(|word| word.eq_ignore_ascii_case(b"COPY"))
+fn is_copy(e: &Exchange) -> bool {
+    e.portal.query.trim_ascii_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"COPY"))
 }
 
 impl Postgresql {
@@ -147,7 +144,7 @@ impl Postgresql {
             b'H' => self.close_group(cx),
             b'd' => {
                 // Else the server's answer to something in front of it is missing.
-                if let Some(e) = self.pairing.front().filter(|e| takes_data(e)) {
+                if let Some(e) = self.copied_to() {
                     e.input.raw(body);
                     if !whole {
                         e.input.cut();
@@ -155,7 +152,15 @@ impl Postgresql {
                     e.incomplete = e.incomplete.or(hole);
                 }
             }
-            b'c' | b'f' => self.push(Kind::CopyEnd, seen, None, cx),
+            b'c' | b'f' => {
+                if let Some(e) = self.copied_to() {
+                    e.copies = false;
+                    if let Some(request) = e.request.as_mut() {
+                        *request = request.until(cx, at + HEADER + body.len());
+                    }
+                }
+                self.push(Kind::CopyEnd, seen, None, cx);
+            }
             // Passwords and tokens; the end.
             _ => {}
         }
@@ -165,12 +170,22 @@ impl Postgresql {
     pub(super) fn client_message_ended(&mut self, kind: u8, at: usize, cx: &mut Context<'_>) {
         let e = match kind {
             b'Q' | b'F' | b'P' | b'B' | b'D' | b'C' | b'E' => self.pairing.back(),
-            b'd' | b'c' | b'f' => self.pairing.front().filter(|e| takes_data(e)),
+            b'd' => self.copied_to(),
             _ => None,
         };
         if let Some(seen) = e.and_then(|e| e.request.as_mut()) {
             *seen = seen.until(cx, at);
         }
+    }
+
+    /// What CopyData belongs to: the server has asked for it, or is about to. At a join, and where its
+    /// answers come late, all that the client has said may be shown before: then it is of what was asked
+    /// last.
+    fn copied_to(&mut self) -> Option<&mut Exchange> {
+        if self.pairing.front()?.copies {
+            return self.pairing.front();
+        }
+        self.pairing.back().filter(|e| is_copy(e))
     }
 
     /// The client's stream ends in the middle of a message.

@@ -55,6 +55,8 @@ pub struct Reach {
     next: Option<Seq>,
     excused: Option<Seq>,
     ended: bool,
+    /// What comes next is there, and waits for the other stream to get here.
+    wants: Option<Seq>,
 }
 
 impl Reach {
@@ -183,7 +185,9 @@ impl Assembler {
 
     /// For the peer's assembler.
     pub fn reach(&self) -> Reach {
-        Reach { next: self.next, excused: self.excused, ended: self.ended }
+        let front = self.pieces.front().filter(|p| Some(p.seq) == self.next);
+        let wants = front.and_then(|p| p.ack);
+        Reach { next: self.next, excused: self.excused, ended: self.ended, wants }
     }
 
     /// Joins the stream at `seq`.

@@ -4,8 +4,10 @@
 use remora_dissect::harness::Value;
 
 /// Numbers that grow as more is seen.
-const COUNTS: &[&str] =
-    &["size", "bytes", "length", "rows", "records", "messages", "columns", "count", "events", "results"];
+const COUNTS: &[&str] = &[
+    "size", "bytes", "length", "rows", "records", "messages", "columns", "count", "events", "results",
+    "frames",
+];
 
 /// Fields that tell of the request where that was seen and else of the response, as the catalogue
 /// says: of a call whose request was not seen they tell of something else.
@@ -51,6 +53,8 @@ pub const REMEMBERED: &[&str] = &[
     "postgresql_application",
     "postgresql_database",
     "postgresql_user",
+    // As declared, where the schema is known.
+    "grpc_kind",
     // The last of several: more may have come.
     "sse_last_id",
 ];

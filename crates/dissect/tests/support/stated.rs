@@ -157,6 +157,21 @@ impl Stated {
         self.protocol == Protocol::Redis && self.lengths[0].is_none() && subscription
     }
 
+    /// The content of a stream of HTTP/2 whose request was not seen, and was one for WebSocket (RFC 8441):
+    /// only the request says so, and the call of the request ends where the messages begin.
+    fn is_content_of_a_tunnel(&self, whole: &Self) -> bool {
+        let said = |id: remora_model::FieldId| self.fields.get(id.def().name);
+        let of = |id: remora_model::FieldId| whole.fields.get(id.def().name);
+        self.incomplete.is_some()
+            && self.protocol == Protocol::Http
+            && said(field::METHOD).is_none()
+            && of(field::METHOD) == Some(&Value::Text(b"CONNECT".to_vec()))
+            && said(field::HTTP2_STREAM).is_some()
+            && said(field::HTTP2_STREAM) == of(field::HTTP2_STREAM)
+            && self.ts >= whole.ts
+            && !self.failed
+    }
+
     /// In a line that people can read.
     fn line(&self) -> String {
         let mut out = format!(
@@ -180,6 +195,9 @@ impl Stated {
 
     /// What it says otherwise than `whole`, which has seen everything.
     pub fn contradicts(&self, whole: &Self) -> Option<String> {
+        if self.is_content_of_a_tunnel(whole) {
+            return None;
+        }
         let partial = self.incomplete.is_some() || self.guesses() || self.misses_a_receipt(whole);
         if self.protocol != whole.protocol && !(partial && self.protocol == Protocol::Http) {
             return Some(format!("it is {}", self.protocol.name()));

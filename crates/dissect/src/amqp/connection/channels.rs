@@ -88,11 +88,14 @@ impl Channels {
         }
     }
 
-    /// Publishes were missed: their numbers are not known any more, nor whether they have any.
+    /// Methods of the client were missed: the numbers of publishes are not known any more, nor whether they
+    /// have any.
     pub(super) fn lose_count(&mut self) {
         self.all = false;
         self.opened.clear();
         self.confirmed.clear();
+        // The client's part in the end of a channel may be among what is missing.
+        self.closed.clear();
     }
 
     /// The server has closed the channel, which was told.

@@ -49,6 +49,10 @@ impl Amqp {
             Turn::Asks(_) if !m.no_wait => self.wait(m, cx),
             Turn::Answers => {
                 let asked = |q: &Message| q.by_server && q.channel == m.channel && answers(q, &m);
+                // Both its answer and what this is the answer to may be missing.
+                while let Some(i) = self.queue.find(|q| asked(q) && q.doubtful && q.followed) {
+                    self.give_up(i, Incomplete::Gap, cx);
+                }
                 if let Some(q) = self.queue.find(asked).and_then(|i| self.queue.take(i)) {
                     self.report(Asker::Server, Some(&m), Some(&q), None, cx);
                     self.queue.recycle(q);
@@ -169,13 +173,15 @@ impl Amqp {
     /// The server closes a channel or the connection, perhaps because of a method that is open.
     fn server_closes(&mut self, mut m: Box<Message>, cx: &mut Context<'_>) {
         let channel = m.channel;
-        let at = if m.about == (0, 0) {
-            // It names none: what was answered among missing bytes is not to blame.
-            self.queue.find(|q| !q.by_server && !q.doubtful && q.confirm.is_none() && q.channel == channel)
-        } else {
-            let blamed = |q: &Message| !q.by_server && q.confirm.is_none() && q.is(m.about);
-            self.queue.find(|q| (channel == 0 || q.channel == channel) && blamed(q))
+        let open = |q: &Message| {
+            let blamed = m.about == (0, 0) || q.is(m.about);
+            !q.by_server && q.confirm.is_none() && (channel == 0 || q.channel == channel) && blamed
         };
+        // What may have been answered among missing bytes is to blame, or something else is.
+        let several = self.queue.iter().filter(|q| open(q)).count() > 1;
+        let unnamed = m.about == (0, 0);
+        let doubt = self.queue.iter().any(|q| open(q) && q.doubtful && (several || q.followed || unnamed));
+        let at = self.queue.find(|q| open(q) && !doubt);
         let asks = |m: (u16, u16)| {
             method::find(m.0, m.1).is_some_and(|m| matches!(m.turn, Turn::Asks(_)) && m.is_from(Role::Client))
         };
@@ -187,13 +193,13 @@ impl Amqp {
                 self.closed(channel, cx);
                 self.channels.note_closed(channel, cx);
             }
-            None if !self.from_start && m.about == (0, 0) => {
+            None if unnamed && (doubt || !self.from_start) => {
                 // It ends what was not seen, or is no answer.
                 self.closed(channel, cx);
                 m.vague = true;
                 self.orphan(Role::Server, m, Some(Incomplete::Gap), cx);
             }
-            None if !self.from_start && asks(m.about) => {
+            None if (doubt || !self.from_start) && asks(m.about) => {
                 self.closed(channel, cx);
                 self.channels.note_closed(channel, cx);
                 self.orphan(Role::Server, m, Some(Incomplete::NoRequest), cx);

@@ -49,17 +49,19 @@ pub(super) struct Mqtt {
     from_start: bool,
     /// Something was not seen since.
     gapped: bool,
-    /// Exchanges of QoS 2 of which something may still come that was overtaken.
+    /// Exchanges of which something may still come that was overtaken.
     late: VecDeque<Late>,
     /// Nothing more comes from the client, and from the server.
     ended: [bool; 2],
 }
 
-/// An exchange that was told, by whether the server publishes in it and its identifier.
+/// What was told before all of it had come, by whether the server has asked, its identifier and what it
+/// began with: PUBREL for exchanges of QoS 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Late {
     by_server: bool,
     id: Option<u16>,
+    kind: Type,
     when: Timestamp,
 }
 

@@ -38,9 +38,7 @@ impl Mqtt {
         if p.qos == Some(0) {
             return self.alone(p, None, cx);
         }
-        let by_server = p.by_server;
-        let is_late = |l: &Late| (l.by_server, l.id) == (by_server, p.id) && p.seen.first <= l.when;
-        if p.qos == Some(2) && self.late.iter().any(is_late) {
+        if p.qos == Some(2) && self.overtaken(&p, Type::Pubrel).is_some() {
             // What came of it was told before its turn had come.
             cx.problem(Problem::Unsynced, p.seen.bytes.unsigned_abs());
             return self.queue.recycle(p);
@@ -101,10 +99,7 @@ impl Mqtt {
                     p.kind == Type::Pubcomp && q.kind == Type::Publish && (q.answer.is_none() || !q.released);
                 self.report(&q, Some((&p, seen)), lacks.then_some(Incomplete::Gap), cx);
                 if p.kind == Type::Pubcomp && (q.kind == Type::Pubrel || lacks) {
-                    if self.late.len() >= MAX_LATE {
-                        self.late.pop_front();
-                    }
-                    self.late.push_back(Late { by_server: q.by_server, id: p.id, when: seen.last });
+                    self.note_late(q.by_server, p.id, Type::Pubrel, seen);
                 }
                 self.queue.recycle(q);
                 self.queue.recycle(p);
@@ -139,7 +134,7 @@ impl Mqtt {
     /// The sender goes on with a PUBLISH with QoS 2, perhaps one of an earlier connection.
     fn released(&mut self, role: Role, p: Box<Packet>, cx: &mut Context<'_>) {
         let open = |q: &Packet| q.kind == Type::Publish && q.qos == Some(2) || q.unseen;
-        let overtaken = self.overtaken(&p);
+        let overtaken = self.overtaken(&p, Type::Pubrel).is_some();
         match self.find(role, p.id, open).and_then(|i| self.queue.get_mut(i)) {
             Some(q) => {
                 if q.unseen {
@@ -155,13 +150,25 @@ impl Mqtt {
         }
     }
 
-    /// True for a PUBREL of which the end was told before it came.
-    fn overtaken(&self, p: &Packet) -> bool {
-        let is = |l: &Late| (l.by_server, l.id) == (p.by_server, p.id) && p.seen.first <= l.when;
-        self.late.iter().any(is)
+    /// The place of what is known of `p`, which comes after its end was told.
+    fn overtaken(&self, p: &Packet, kind: Type) -> Option<usize> {
+        let key = (p.by_server, p.id, kind);
+        self.late.iter().position(|l| (l.by_server, l.id, l.kind) == key && p.seen.first <= l.when)
+    }
+
+    fn note_late(&mut self, by_server: bool, id: Option<u16>, kind: Type, end: Seen) {
+        if self.late.len() >= MAX_LATE {
+            self.late.pop_front();
+        }
+        self.late.push_back(Late { by_server, id, kind, when: end.last });
     }
 
     fn wait(&mut self, mut p: Box<Packet>, cx: &mut Context<'_>) {
+        if let Some(at) = self.overtaken(&p, p.kind) {
+            // Its acknowledgement was told by itself.
+            self.late.remove(at);
+            return self.alone(p, Some(Incomplete::Gap), cx);
+        }
         if self.queue.len() >= cx.limits.pending.max(1) {
             cx.problem(Problem::TooManyPending, 0);
             self.give_up(0, Incomplete::NoResponse, cx);
@@ -199,6 +206,9 @@ impl Mqtt {
         let answer = Some((&*p, p.seen));
         let kind = p.kind.acknowledges();
         report::emit(asker, kind, None, answer, incomplete, self.known(), cx);
+        if let Some(kind) = kind.filter(|_| p.kind != Type::Pubrec) {
+            self.note_late(role == Role::Client, p.id, kind, p.seen);
+        }
         self.queue.recycle(p);
     }
 

@@ -54,6 +54,9 @@ pub(super) struct Nats {
     may_be_tls: bool,
     /// Nothing more comes from the client, and from the server.
     ended: [bool; 2],
+    /// When the client said something last, and whether it has closed in good order.
+    client_spoke: Timestamp,
+    client_closed: bool,
 }
 
 /// How far a side could be read.
@@ -258,6 +261,7 @@ impl Dissector for Nats {
         }
         self.drop_open(role, partial, cx);
         self.ended[role.index()] = true;
+        self.client_closed |= role == Role::Client && how == Ending::Closed;
         // What waits for this side waits in vain.
         let by_server = role == Role::Client;
         while let Some(i) = self.queue.find(|q| q.by_server == by_server) {

@@ -14,6 +14,9 @@ impl Nats {
     /// A line, with what follows it, has been read.
     pub(super) fn said(&mut self, role: Role, mut m: Box<Message>, cx: &mut Context<'_>) {
         m.finish();
+        if role == Role::Client {
+            self.client_spoke = m.seen.last;
+        }
         let cut = m.cut + m.arena.cut();
         if cut + m.left_out > 0 {
             cx.problem(Problem::PayloadLimit, cut);
@@ -251,7 +254,13 @@ impl Nats {
         if q.op == Op::Ok {
             self.queue.recycle(q);
         } else if is_whole {
-            let why = q.doubtful.then_some(Incomplete::Gap);
+            // A client that has gone on since has not replied; of another one that cannot be known.
+            let silent = q.by_server && !self.client_closed && self.client_spoke <= q.seen.last;
+            let unknown = silent && q.reply.is_some();
+            let why = match q.doubtful {
+                true => Some(Incomplete::Gap),
+                false => unknown.then_some(why),
+            };
             self.alone(q, why, cx);
         } else {
             let why = if q.doubtful { Incomplete::Gap } else { why };

@@ -27,12 +27,18 @@ impl Assembler {
         while self.hole_end().is_some() {
             let acked = self.acked_ahead() > 0;
             let wait = if acked { bounds.gap_wait / ACKED_WAIT_FRACTION } else { bounds.gap_wait };
+            let since = self.waiting;
             if !self.waited(now, wait) || !self.give_up(peer, out) {
                 break;
             }
             moved = true;
             self.waiting = None;
             self.settle(now);
+            if peer.wants.is_some() && peer.wants == self.next {
+                // The other side goes on first; the rest of the hole has waited as long.
+                self.waiting = self.waiting.min(since);
+                return true;
+            }
         }
         self.settle(now);
         moved
@@ -59,6 +65,20 @@ impl Assembler {
     /// [`is_waiting`](Self::is_waiting).
     pub fn check_interval(bounds: &Bounds) -> Duration {
         bounds.gap_wait / ACKED_WAIT_FRACTION
+    }
+
+    /// Hands on what the peer's progress has made ready, at the end of the connection. True when the
+    /// stream moved.
+    pub fn go_on(&mut self, peer: Reach, out: &mut impl Receiver) -> bool {
+        let before = self.next;
+        self.drain(peer, out);
+        self.next != before
+    }
+
+    /// Gives up the hole at the front, if there is one, however short it has waited. True when the
+    /// stream moved.
+    pub fn skip_hole(&mut self, peer: Reach, out: &mut impl Receiver) -> bool {
+        !self.ended && self.hole_end().is_some() && self.give_up(peer, out)
     }
 
     /// True while something waits for time to pass.
@@ -121,6 +141,7 @@ impl Assembler {
                 self.excused = Some(end);
                 return false;
             }
+            let end = self.give_up_to(next, end, peer);
             out.missing(u64::from(end.ahead_of(next)));
             self.next = Some(end);
         } else if let Some(p) = self.pieces.front_mut() {
@@ -129,6 +150,23 @@ impl Assembler {
         }
         self.drain(peer, out);
         self.next != before
+    }
+
+    /// How much of the hole up to `end` is given up at once.
+    fn give_up_to(&mut self, next: Seq, end: Seq, peer: Reach) -> Seq {
+        // What the other side said in the middle of it belongs there: a request that was sent behind a
+        // response which is missing, and in front of another one.
+        if let Some(wanted) =
+            peer.wants.filter(|wanted| (1..end.ahead_of(next)).contains(&wanted.ahead_of(next)))
+        {
+            return wanted;
+        }
+        if peer.ended && self.pieces.is_empty() && self.fin.is_none() {
+            // The last number may be that of a FIN.
+            self.excused = Some(end);
+            return end.plus(u32::MAX);
+        }
+        end
     }
 
     /// Notes since when something waits: a piece since it came.

@@ -69,6 +69,8 @@ impl Tls {
     pub(super) fn server_hello(&mut self, hello: ServerHello, seen: Seen, cx: &mut Context<'_>) {
         if hello.is_retry() {
             self.handshake.retried = true;
+            // Nobody is asked for a second hello without a first one.
+            self.hole |= self.handshake.hello.is_none() && !self.reported;
             // What was sent early is refused with it (RFC 8446 section 4.2.10).
             self.early = Early::Over;
             self.early_text = Vec::new();

@@ -103,17 +103,19 @@ impl Quic {
             Role::Client => &mut self.handshake.asked,
             Role::Server => &mut self.handshake.answered,
         };
-        let first = place.get_or_insert(seen);
-        // Acknowledgements that follow a complete hello do not belong to it.
-        let before = *first;
         let side = &mut self.sides[role.index()];
         let had = side.crypto.ready().len();
         let found = side.crypto.frames(frames);
         if found.bad {
             cx.problem(Problem::Malformed, frames.len() as u64);
         }
-        if side.crypto.ready().len() > had {
-            *first = Seen { last: seen.last, bytes: seen.pos + seen.bytes - before.pos, ..before };
+        // Acknowledgements in front of a hello, or behind one that is complete, do not belong to it.
+        if found.crypto || found.closed.is_some() || place.is_some() {
+            let first = place.get_or_insert(seen);
+            let before = *first;
+            if side.crypto.ready().len() > had {
+                *first = Seen { last: seen.last, bytes: seen.pos + seen.bytes - before.pos, ..before };
+            }
         }
         self.messages(role, cx);
         if let Some(error) = found.closed.filter(|_| !self.reported) {

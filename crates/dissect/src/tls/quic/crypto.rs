@@ -22,6 +22,8 @@ pub(super) struct Crypto {
 pub(super) struct Frames {
     /// The connection is closed, with this error.
     pub(super) closed: Option<u64>,
+    /// Some of the handshake was in it.
+    pub(super) crypto: bool,
     /// Something in it was not understood, or not kept.
     pub(super) bad: bool,
 }
@@ -44,6 +46,7 @@ impl Crypto {
             if kind == 0x1c {
                 break;
             }
+            found.crypto |= kind == 6;
             if read.is_none() {
                 found.bad = true;
                 break;
@@ -129,7 +132,8 @@ mod tests {
     #[test]
     fn pieces_come_in_any_order() {
         let mut crypto = Crypto::default();
-        assert_eq!(crypto.frames(&frame(6, b"ghi")), Frames::default());
+        assert_eq!(crypto.frames(&frame(6, b"ghi")), Frames { crypto: true, ..Frames::default() });
+        assert!(!crypto.frames(&[0, 1]).crypto);
         assert_eq!(crypto.ready(), b"");
         crypto.frames(&[frame(0, b"ab"), vec![0, 0, 1], frame(3, b"d")].concat());
         assert_eq!(crypto.ready(), b"ab");
