@@ -7,17 +7,16 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use remora_tlsfind::Found;
-
-use super::library::{self, Library, is_on_trial};
+use super::library::{self, Library};
 use super::processes::{self, FileKey, Mapped, Started};
-use super::status::{Seen, TlsStatus};
-use super::verdict::{Verdict, Verdicts};
+use super::report::{Report, SharedReport, describe};
+use super::status::Seen;
+use super::verdict::Verdicts;
 use crate::config::TlsOptions;
 use crate::kernel::{TlsControl, TlsProbes};
 
@@ -81,27 +80,6 @@ struct Process {
     started: Started,
     name: String,
     files: Vec<FileKey>,
-}
-
-/// Counts of the watcher, and the report.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Report {
-    pub(super) statuses: Vec<TlsStatus>,
-    pub(super) files: usize,
-    pub(super) attached: usize,
-    pub(super) probes: usize,
-    pub(super) attach_failures: u64,
-    pub(super) waiting: usize,
-}
-
-/// A report that the watcher writes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SharedReport(Arc<Mutex<Report>>);
-
-impl SharedReport {
-    pub(super) fn read(&self) -> Report {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 pub(super) struct Watcher {
@@ -480,59 +458,11 @@ impl Watcher {
             report.probes += library.probes();
             for pid in &entry.users {
                 let Some(process) = self.processes.get(pid) else { continue };
-                self.describe(*pid, process, (*key, library), &mut report.statuses);
+                let (shown, statuses) = (self.seen.of(*pid), &mut report.statuses);
+                describe((*pid, &process.name), (*key, library), shown, &self.verdicts, statuses);
             }
         }
         report.statuses.sort_by(|a, b| (a.pid, &a.path).cmp(&(b.pid, &b.path)));
-        *self.report.0.lock().unwrap_or_else(PoisonError::into_inner) = report;
-    }
-
-    fn describe(
-        &self,
-        pid: u32,
-        process: &Process,
-        (key, library): (FileKey, &Library),
-        into: &mut Vec<TlsStatus>,
-    ) {
-        let shown = self.seen.of(pid);
-        let line = |reason: Option<String>| TlsStatus {
-            pid,
-            comm: process.name.clone(),
-            path: library.path.clone(),
-            library: None,
-            version: None,
-            found: None,
-            hooked: false,
-            checked: None,
-            reason,
-            last_plaintext: shown.last,
-            plain_bytes: shown.plain,
-            opaque_bytes: shown.opaque,
-        };
-        for code in &library.codes {
-            let is_read = library.is_read(code);
-            let hooked = is_read && library.is_attached();
-            let reason = match (hooked, is_read) {
-                (true, _) => None,
-                (_, true) => Some(library.error().unwrap_or("not attached yet").to_owned()),
-                _ => library.not_read(code),
-            };
-            let is_believed = || self.verdicts.of(&(key, code.kind)) == Some(Verdict::Believed);
-            let checked = (hooked && is_on_trial(code)).then(is_believed);
-            into.push(TlsStatus {
-                library: Some(code.kind.name()),
-                version: code.version.clone(),
-                found: Some(match code.found {
-                    Found::DynamicSymbols => "dynamic symbols",
-                    Found::Symbols => "symbols",
-                    Found::Pclntab => "pclntab",
-                    Found::StringReference => "references to known strings",
-                }),
-                hooked,
-                checked,
-                ..line(reason)
-            });
-        }
-        into.extend(library.refusals.iter().map(|refusal| line(Some(refusal.clone()))));
+        self.report.write(report);
     }
 }
