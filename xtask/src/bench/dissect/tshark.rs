@@ -188,7 +188,10 @@ impl Asked {
         let mut run = Run::new("tshark").arg("-n").arg("-r").arg(file).args(["-Y", self.filter]);
         if !self.filter.contains(' ') {
             for port in ports {
-                let spoken = format!("{}.port=={},{}", &port[..3], &port[4..], self.filter);
+                // TLS over UDP is within QUIC, and tshark refuses to look for it there by itself.
+                let quic = self.filter == "tls" && port.starts_with("udp");
+                let name = if quic { "quic" } else { self.filter };
+                let spoken = format!("{}.port=={},{name}", &port[..3], &port[4..]);
                 run = run.args(["-d", &spoken]);
             }
         }
