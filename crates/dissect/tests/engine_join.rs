@@ -85,3 +85,59 @@ fn what_a_joined_side_waited_for_is_missed() {
     assert_eq!(tape::joined(&log, Client)[1..3], [Event::Gap(Client, 4), data(Client, b">three")]);
     assert_eq!(lab.kept.flows[&1].missing, 11);
 }
+
+/// Data and gaps in the order in which they were shown, without searches.
+fn shown(log: &[Event]) -> Vec<Event> {
+    log.iter().filter(|e| matches!(e, Event::Data(..) | Event::Gap(..))).cloned().collect()
+}
+
+#[test]
+fn at_the_end_an_answer_waits_for_the_hole_that_its_question_is_missing_in() {
+    // Who asks makes no difference, nor who has more to show.
+    let mut lab = Lab::new();
+    lab.handshake();
+    lab.s(501, 101, ACK, b"<hello");
+    // The client's ">a" is missing, then the server's "<b".
+    lab.s(507, 103, ACK, b"<answer");
+    lab.c(103, 514, ACK, b">next");
+    lab.c(108, 516, ACK, b">last");
+    let log = shown(&lab.finish());
+    let expected = [
+        data(Server, b"<hello"),
+        Event::Gap(Client, 2),
+        data(Server, b"<answer"),
+        data(Client, b">next"),
+        Event::Gap(Server, 2),
+        data(Client, b">last"),
+    ];
+    assert_eq!(log, expected);
+}
+
+#[test]
+fn what_was_said_in_the_middle_of_a_hole_is_shown_there() {
+    // Two answers are missing, and what was asked between them is not.
+    let ask = |lab: &mut Lab| {
+        lab.handshake();
+        lab.c(101, 501, ACK, b">1");
+        lab.c(103, 503, ACK, b">2");
+        lab.c(105, 505, ACK, b">3");
+        lab.s(505, 107, ACK, b"<3");
+    };
+    let expected = [
+        data(Client, b">1"),
+        Event::Gap(Server, 2),
+        data(Client, b">2"),
+        Event::Gap(Server, 2),
+        data(Client, b">3"),
+        data(Server, b"<3"),
+    ];
+    let mut lab = Lab::new();
+    ask(&mut lab);
+    assert_eq!(shown(&lab.finish()), expected, "at the end");
+    let mut lab = Lab::new();
+    ask(&mut lab);
+    lab.wait(std::time::Duration::from_secs(2));
+    lab.tick();
+    lab.c(107, 507, ACK, b"");
+    assert_eq!(shown(&lab.finish()), expected, "in time");
+}

@@ -336,7 +336,7 @@ impl Exchange {
         let front = self.requests.front();
         let only = self.requests.len() == 1 && !self.pipelined;
         let answer = !self.unseen || front.is_some_and(|request| request.followed);
-        self.missed |= (at_front || only) && answer;
+        self.missed |= (at_front && front.is_some() || only) && answer;
         self.requests.iter_mut().for_each(|m| m.in_gap = true);
     }
 

@@ -43,8 +43,7 @@ pub(super) fn probe(bytes: &[u8], _: Transport) -> Verdict {
 /// quotes.
 fn acknowledges(bytes: &[u8]) -> bool {
     let Some((line, n)) = first_line(bytes) else { return false };
-    let begins =
-        line.op == Op::Ok && line.text.is_empty() || line.op == Op::Err && line.text.starts_with(b"'");
+    let begins = line.op == Op::Ok || line.op == Op::Err && bytes.get(4..6) == Some(b" '");
     let mut rest = bytes.get(n..).unwrap_or_default();
     while let Some((line, n)) = first_line(rest) {
         if line.op.sender() == Some(Role::Client) {

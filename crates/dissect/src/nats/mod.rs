@@ -6,7 +6,7 @@
 //! - A message that the server delivers is a call that the server began; what the client publishes
 //!   on the message's reply subject is the client's part of it: the reply of a service, or the
 //!   acknowledgement of JetStream. One that is not replied to within `Limits::response_wait` is
-//!   whole without.
+//!   whole without, if the client has gone on since, or closed: else its reply may not have been captured.
 //! - PING and PONG are one call, of either side. In verbose mode `+OK`, or the `-ERR` that stands in
 //!   its place, is the response of CONNECT, PUB, SUB and UNSUB; else these are whole without one.
 //!   INFO is a call of the server alone, and so is an `-ERR` that no request is known for.

@@ -256,7 +256,8 @@ fn copied_data_is_not_given_to_another_request() {
     h.client(query("SELECT 1")).client(query("COPY t FROM STDIN")).client(message(b'd', b"a\n"));
     h.close(Ending::Lost);
     assert_eq!(h.sink.calls.len(), 2);
-    assert!(h.sink.calls.iter().all(|c| c.text(f::REQUEST_BODY).is_empty()));
+    let bodies: Vec<_> = h.sink.calls.iter().map(|c| c.text(f::REQUEST_BODY)).collect();
+    assert_eq!(bodies, ["", "a\n"]);
     assert_eq!(h.sink.calls[0].request_bytes, Some(query("SELECT 1").len() as i64));
 }
 
@@ -283,4 +284,16 @@ fn rows_are_shown_only_where_their_formats_are_known() {
     h.client([execute(), sync()].concat());
     h.server([row(&["\0\0\x01\x05"]), done("SELECT 1"), ready()].concat());
     assert_eq!((last(&h).text(f::RESPONSE_BODY), last(&h).int(f::POSTGRESQL_ROWS)), ("".into(), Some(1)));
+}
+
+#[test]
+fn data_behind_the_end_of_a_copy_is_not_given_to_it() {
+    let mut h = login();
+    h.client(query("COPY t FROM STDIN")).server(message(b'G', b"\0\0\0")).client(message(b'd', b"a\n"));
+    // What was asked in between is shown late, or not at all.
+    h.client([message(b'c', b""), message(b'd', b"b\n"), message(b'c', b"")].concat());
+    h.server([done("COPY 1"), ready()].concat()).close(Ending::Closed);
+    assert_eq!(h.sink.calls[0].text(f::REQUEST_BODY), "a\n");
+    let copied = query("COPY t FROM STDIN").len() + message(b'd', b"a\n").len() + message(b'c', b"").len();
+    assert_eq!(h.sink.calls[0].request_bytes, Some(copied as i64));
 }

@@ -167,7 +167,8 @@ impl Dissector for Smtp {
 
     fn gap(&mut self, role: Role, len: u64, cx: &mut Context<'_>) {
         if self.lost[role.index()] {
-            return;
+            // What was asked since may have been answered in these as well.
+            return self.doubt(cx);
         }
         // Within content only content is lost.
         let kept = match (role, self.mode) {

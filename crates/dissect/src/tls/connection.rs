@@ -315,6 +315,8 @@ impl Tls {
         let side = &mut self.sides[role.index()];
         side.lost = true;
         self.hole |= !self.reported;
+        let hello = self.handshake.hello.is_some() && self.handshake.server.is_none();
+        self.handshake.may_have_asked_again |= role == Role::Client && hello;
         side.messages.clear();
         match &mut side.protection {
             Protection::Open(opener) => opener.missed(len),

@@ -76,6 +76,8 @@ pub(super) struct Handshake {
     pub(super) retried: bool,
     /// That hello has come.
     asked_again: bool,
+    /// It may be among bytes of the client that are missing.
+    pub(super) may_have_asked_again: bool,
     /// When an alert came that has nothing in front of it.
     pub(super) alert_time: Timestamp,
     /// The server goes on with an earlier session.
@@ -196,7 +198,9 @@ impl Handshake {
         let (fingerprint, fingerprint4) = match hello {
             // A hello in the form of SSL 2.0 has nothing to take a fingerprint of. Of two hellos the second
             // counts.
-            Some(h) if !h.v2 && self.retried == self.asked_again => (ja3(h), ja4(h, self.quic.is_some())),
+            Some(h) if !h.v2 && self.retried == self.asked_again && !self.may_have_asked_again => {
+                (ja3(h), ja4(h, self.quic.is_some()))
+            }
             _ => Default::default(),
         };
         if let (Some(hello), Some([suites, versions, groups, signatures])) = (hello, &lists) {

@@ -187,10 +187,11 @@ impl Asked {
     pub(super) fn run(&self, file: &Path, ports: &[String]) -> Run {
         let mut run = Run::new("tshark").arg("-n").arg("-r").arg(file).args(["-Y", self.filter]);
         if !self.filter.contains(' ') {
-            // It has nothing of these names that goes over UDP.
-            let over_udp = !["tls", "http", "http2"].contains(&self.filter);
-            for port in ports.iter().filter(|port| over_udp || port.starts_with("tcp")) {
-                let spoken = format!("{}.port=={},{}", &port[..3], &port[4..], self.filter);
+            for port in ports {
+                // TLS over UDP is within QUIC, and tshark refuses to look for it there by itself.
+                let quic = self.filter == "tls" && port.starts_with("udp");
+                let name = if quic { "quic" } else { self.filter };
+                let spoken = format!("{}.port=={},{name}", &port[..3], &port[4..]);
                 run = run.args(["-d", &spoken]);
             }
         }
