@@ -1,9 +1,8 @@
 //! Each TLS library with real programs, at either end of a connection and at both, by each protocol.
 //!
 //! One agent reads all of it, since attaching and detaching take seconds. The outcome of every cell is
-//! the table in `docs/tls.md`: the test fails when a cell that passes there does not, when one passes
-//! that does not there, and when one is not in it. `UPDATE_EXPECT=1` writes the table anew; cells whose
-//! programs are not installed keep what it says. `REMORA_TLS_CELLS=words;words` runs the cells whose names
+//! the table in `docs/tls.md`: the test fails when a cell that passes there does not, and when one is not
+//! in it. `UPDATE_EXPECT=1` writes the table anew; cells whose programs are not installed keep what it says. `REMORA_TLS_CELLS=words;words` runs the cells whose names
 //! contain one of them alone.
 
 mod calls;
