@@ -193,16 +193,25 @@ fn a_server_that_has_answered_may_stop_the_request() {
 }
 
 #[test]
-fn a_client_that_has_counted_the_answer_may_reset() {
-    for (length, expected) in [("4", "GET /a 200"), ("5", "GET /a 200 reset")] {
+fn a_client_that_has_counted_the_answer_need_not_wait_for_its_end() {
+    for (length, resets, expected) in [
+        ("4", true, "GET /a 200"),
+        ("5", true, "GET /a 200 reset"),
+        ("4", false, "GET /a 200"),
+        ("5", false, "GET /a 200 truncated"),
+    ] {
         let (mut c, mut s) = (Encoder::default(), Encoder::default());
         let mut flow = flow();
         flow.client(c.headers(1, END_STREAM, &get("/a")));
         flow.server(s.headers(1, 0, &[(":status", "200"), ("content-length", length)]));
         flow.server(frame(DATA, 0, 1, b"full"));
-        flow.client(frame(RST_STREAM, 0, 1, &[0, 0, 0, 5])).server(frame(DATA, END_STREAM, 1, b""));
+        if resets {
+            flow.client(frame(RST_STREAM, 0, 1, &[0, 0, 0, 5])).server(frame(DATA, END_STREAM, 1, b""));
+        } else {
+            flow.close(Ending::Closed);
+        }
         assert_eq!(summary(&flow), [expected]);
-        assert_eq!(only(&flow).failed, length == "5");
+        assert_eq!(only(&flow).failed, length == "5" && resets);
         assert!(!flow.dissector().is_busy());
     }
 }

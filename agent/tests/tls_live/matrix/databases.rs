@@ -8,6 +8,7 @@ use super::calls::{Must, Wanted};
 use super::cell::{Cell, Client};
 use super::clients::wait_and_ask;
 use super::lab::{Lab, finished};
+use crate::programs::which;
 
 /// Clients that ask one after the other.
 const CLIENTS: usize = 3;
@@ -19,18 +20,16 @@ fn done(command: &mut Command) -> Result<(), String> {
     if out.status.success() { Ok(()) } else { Err(format!("{command:?}: {out:?}")) }
 }
 
-/// Where PostgreSQL's own programs are: Debian keeps them out of the search path.
-fn postgresql_programs() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
-        places.extend(versions.filter_map(|v| Some(v.ok()?.path().join("bin"))));
-    }
-    places.into_iter().find(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
+/// One of PostgreSQL's own programs: Debian keeps them out of the search path, in which there may be
+/// scripts of the same names.
+fn postgresql_program(name: &str) -> Result<PathBuf, String> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let places = versions.filter_map(|v| Some(v.ok()?.path().join("bin").join(name)));
+    let found = places.into_iter().find(|path| path.is_file()).or_else(|| which(name));
+    found.ok_or_else(|| format!("{name} of PostgreSQL is not installed"))
 }
 
 pub(super) fn postgresql(lab: &Lab, port: u16, watched: bool) -> Result<Command, String> {
-    let programs = postgresql_programs().ok_or("PostgreSQL's server is not installed")?;
     let (dir, data) = (lab.path().join("postgresql"), lab.path().join("postgresql/data"));
     // It refuses to run as root.
     let as_postgres = |program: PathBuf| {
@@ -48,11 +47,11 @@ pub(super) fn postgresql(lab: &Lab, port: u16, watched: bool) -> Result<Command,
         done(Command::new("chmod").args(["600"]).arg(dir.join("key.pem")))?;
         // The way there is root's.
         done(Command::new("chmod").args(["711"]).arg(lab.path()))?;
-        done(as_postgres(programs.join("initdb")).args(["-A", "trust", "-E", "UTF8", "--locale=C"]))?;
+        done(as_postgres(postgresql_program("initdb")?).args(["-A", "trust", "-E", "UTF8", "--locale=C"]))?;
         std::fs::write(data.join("pg_hba.conf"), "local all all trust\nhostssl all postgres all trust\n")
             .unwrap();
     }
-    let server = lab.command(programs.join("postgres"), watched);
+    let server = lab.command(postgresql_program("postgres")?, watched);
     let mut command = as_postgres(PathBuf::from(server.get_program()));
     command.current_dir(&dir).args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
     for setting in [
@@ -118,7 +117,7 @@ pub(super) async fn ask(lab: &Lab, cell: &Cell, port: u16, watched: bool) -> Res
             let (Some(port), Some(size), Some(statement)) = (words.next(), words.next(), words.next()) else {
                 return Err(format!("the client says {line}"));
             };
-            wanted.push(sql("postgresql_query", "postgresql_response_size", port, size, statement));
+            wanted.push(sql("postgresql_query", "response_bytes", port, size, statement));
         }
         return Ok(wanted);
     }
@@ -128,11 +127,11 @@ pub(super) async fn ask(lab: &Lab, cell: &Cell, port: u16, watched: bool) -> Res
         wanted.extend(SIZES.iter().enumerate().map(|(i, size)| match cell.client {
             Client::Redis => redis_call(n, i, *size, &port),
             Client::Mariadb => {
-                sql("mysql_query", "mysql_response_size", &port, &size.to_string(), &statement(n, i, *size))
+                sql("mysql_query", "response_bytes", &port, &size.to_string(), &statement(n, i, *size))
             }
             _ => {
                 let statement = format!("{};", statement(n, i, *size));
-                sql("postgresql_query", "postgresql_response_size", &port, &size.to_string(), &statement)
+                sql("postgresql_query", "response_bytes", &port, &size.to_string(), &statement)
             }
         }));
     }
@@ -149,7 +148,7 @@ fn sql(query: &'static str, size: &'static str, port: &str, least: &str, stateme
 }
 
 fn redis_call(n: usize, i: usize, size: usize, port: &str) -> Wanted {
-    let also = vec![("redis_response_size", Must::AtLeast(i64::try_from(size).unwrap()))];
+    let also = vec![("response_bytes", Must::AtLeast(i64::try_from(size).unwrap()))];
     Wanted { by: ("redis_command", format!("GETRANGE key{n}.{i} 0 -1")), port: port.to_owned(), also }
 }
 
@@ -180,9 +179,7 @@ async fn session(lab: &Lab, cell: &Cell, port: &str, n: usize, watched: bool) ->
         _ => {
             lines.push("SELECT 'addr=127.0.0.1:' || inet_client_port();".to_owned());
             lines.extend(SIZES.iter().enumerate().map(|(i, size)| format!("{};", statement(n, i, *size))));
-            // What is in the search path may be a script.
-            let programs = postgresql_programs().ok_or("PostgreSQL's server is not installed")?;
-            let mut command = lab.command(programs.join("psql"), watched);
+            let mut command = lab.command(postgresql_program("psql")?, watched);
             let place = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres sslmode=require");
             command.args(["-X", "-q", "-A", "-t", &place]);
             command

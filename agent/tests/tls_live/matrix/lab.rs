@@ -211,14 +211,18 @@ impl Lab {
     }
 
     pub(super) async fn process_is_read(&self, pid: u32, library: &str) -> Result<(), String> {
-        let patience = Instant::now() + PATIENCE;
+        // Looking into large files takes a while.
+        let patience = Instant::now() + 2 * PATIENCE;
         loop {
             let all = self.agent.tls();
             let mine: Vec<_> = all.iter().filter(|s| s.pid == pid && s.path.contains(library)).collect();
             if mine.iter().any(|s| s.hooked) {
                 return Ok(());
             }
-            if Instant::now() > patience {
+            // What cannot be read will not be later.
+            let is_final =
+                mine.iter().all(|s| s.reason.as_ref().is_some_and(|why| why != "not attached yet"));
+            if Instant::now() > patience || (!mine.is_empty() && is_final) {
                 let reason = mine.into_iter().find_map(|s| s.reason.clone());
                 eprintln!("{:#?}", all.iter().filter(|s| s.pid == pid).collect::<Vec<_>>());
                 return Err(reason.unwrap_or_else(|| "no TLS is found in it".to_owned()));

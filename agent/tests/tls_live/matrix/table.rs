@@ -37,7 +37,7 @@ impl Table {
         Self { before: before.to_owned(), rows, after: after.to_owned() }
     }
 
-    /// Takes what came of a cell; says how that differs from what the table has said.
+    /// Takes what came of a cell; says so where that is worse than what the table has said.
     pub(super) fn put(&mut self, cell: &Cell, outcome: Outcome) -> Option<String> {
         let key = key(cell);
         let old = self.rows.iter_mut().find(|row| row.0 == key);
@@ -46,9 +46,11 @@ impl Table {
             self.rows.push((key, outcome.to_string()));
             return Some(differs);
         };
-        let passes = outcome == Outcome::Pass;
-        let differs =
-            (passes != (old == PASS)).then(|| format!("{}: was: {old}; is: {outcome}", cell.name()));
+        let (passed, passes) = (old == PASS, outcome == Outcome::Pass);
+        if passes && !passed {
+            eprintln!("{}: passes, and the table says: {old}", cell.name());
+        }
+        let differs = (passed && !passes).then(|| format!("{}: passed; now: {outcome}", cell.name()));
         *old = outcome.to_string();
         differs
     }

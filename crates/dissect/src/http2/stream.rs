@@ -323,10 +323,14 @@ impl Stream {
 
     /// Ends what has not ended, for that reason.
     pub(super) fn cut(&mut self, role: Role, why: Incomplete) {
-        let half = self.half_mut(role);
-        if half.done {
+        if self.is_done(role) {
             return;
         }
+        // Its formal end was not waited for.
+        if role == Role::Server && self.is_answered() {
+            return self.end(role, true);
+        }
+        let half = self.half_mut(role);
         half.done = true;
         if let Some(message) = half.message.as_mut() {
             message.cut = true;

@@ -386,8 +386,10 @@ impl Streams {
                 Some(_) => client_ended || stream.is_done(Role::Client),
                 None => false,
             };
+            let whole = |role| stream.half(role).message.as_ref().is_some_and(|m| m.whole);
+            let is_whole = whole(Role::Client) && whole(Role::Server);
             if over && let Some(server) = server {
-                self.close(i, Some(no_response(server)), cx);
+                self.close(i, (!is_whole).then(|| no_response(server)), cx);
             } else {
                 i += 1;
             }
