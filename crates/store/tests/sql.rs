@@ -91,6 +91,32 @@ async fn views_are_asked_in_plain_sql() {
 }
 
 #[tokio::test]
+async fn workloads_are_both_sides_of_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let text = "SELECT ip, process_name, calls_made, calls_served, failed_served, protocols FROM workloads ORDER BY ip, process_name";
+    let found = rows(&store, text).await;
+    let of = |process: Option<&str>, ip: &str| {
+        found
+            .iter()
+            .find(|r| r["ip"] == ip && r.get("process_name").and_then(Value::as_str) == process)
+            .cloned()
+    };
+    // Even calls were answered by nginx, and each tenth failed.
+    let client = json!({"ip": "10.0.0.1", "process_name": "curl", "calls_made": 550, "calls_served": 0, "failed_served": 0, "protocols": "http"});
+    assert_eq!(of(Some("curl"), "10.0.0.1"), Some(client));
+    let server = json!({"ip": "10.0.0.2", "process_name": "nginx", "calls_made": 0, "calls_served": 275, "failed_served": 55, "protocols": "http"});
+    assert_eq!(of(Some("nginx"), "10.0.0.2"), Some(server));
+    assert_eq!(of(None, "10.0.0.53").unwrap()["protocols"], "dns");
+    assert_eq!(found.iter().map(|r| r["calls_made"].as_i64().unwrap()).sum::<i64>(), 600);
+    // Beside other views, and whole.
+    let text = "SELECT count(*) AS n FROM workloads w JOIN calls c ON c.src.process = w.process_name WHERE w.calls_made > 0";
+    assert_eq!(rows(&store, text).await, [json!({"n": 550})]);
+    assert_eq!(rows(&store, "SELECT * FROM workloads").await.len(), found.len());
+    assert!(refused(&store, "SELECT * FROM workload").await.contains("workloads"));
+}
+
+#[tokio::test]
 async fn all_columns_are_those_that_are_worth_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;

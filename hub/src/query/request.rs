@@ -198,7 +198,7 @@ pub struct AnalyzeRequest {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SqlRequest {
-    /// One SELECT over the views calls, flows, or one named like a protocol (http, dns, mysql, …).
+    /// One SELECT over the views calls, flows, workloads, or one named like a protocol (http, dns, mysql, …).
     #[serde(alias = "sql")]
     pub query: String,
     /// Start of the window that the views hold: an age (`15m`, `2h`, `7d`), an RFC 3339 time, or `all`.

@@ -8,6 +8,7 @@ mod check;
 mod functions;
 mod names;
 mod views;
+mod workloads;
 
 use std::sync::Arc;
 
@@ -89,7 +90,7 @@ pub(crate) async fn sql(session: Session, query: SqlQuery) -> Result<SqlRows> {
     // Planning takes time for each of hundreds of columns, so only those are there that can be meant. Where
     // that was wrong, or the statement is, all of them are: then the planner knows what may have been meant.
     let planned = async |only| {
-        views::register(&session, &statement.tables, only, &query)?;
+        workloads::register(&session, &statement.tables, only, &query).await?;
         let parsed = Box::new(statement.parsed.clone());
         let state = session.context.state();
         let plan = state.statement_to_plan(datafusion::sql::parser::Statement::Statement(parsed)).await;

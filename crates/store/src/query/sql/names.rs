@@ -7,7 +7,7 @@ use datafusion::common::SchemaError;
 use remora_model::FieldDef;
 use remora_model::field::CATALOGUE;
 
-use super::views;
+use super::{views, workloads};
 
 /// The name of a field in SQL, where a dot separates a table from its column.
 pub(super) fn sql_name(field: &FieldDef) -> String {
@@ -23,10 +23,13 @@ pub(super) fn column(name: &str) -> Option<String> {
     COLUMNS.get(name).or_else(|| COLUMNS.get(&name.to_ascii_lowercase())).cloned()
 }
 
+fn all_names() -> Vec<&'static str> {
+    views::all().iter().map(|v| v.name).chain([workloads::NAME]).collect()
+}
+
 /// Which views there are.
 pub(super) fn views_advice() -> String {
-    let names: Vec<&str> = views::all().iter().map(|v| v.name).collect();
-    format!("the views are {}", names.join(", "))
+    format!("the views are {}", all_names().join(", "))
 }
 
 /// What is wrong with a name, and what may have been meant.
@@ -50,8 +53,7 @@ pub(super) fn explain_plan(text: &str) -> (String, Option<String>) {
     // `table 'datafusion.public.x' not found`
     if let Some(name) = text.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found")) {
         let name = name.rsplit('.').next().unwrap_or(name);
-        let names: Vec<&str> = views::all().iter().map(|v| v.name).collect();
-        let advice = match nearest(name, &names) {
+        let advice = match nearest(name, &all_names()) {
             Some(near) => format!("did you mean {near}?"),
             None => views_advice(),
         };
