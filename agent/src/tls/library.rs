@@ -206,7 +206,7 @@ impl Library {
         let mut places = Places::default();
         let to = |program, at_return| ProbeWay { program, at_return, cookie: 0 };
         for code in self.codes.iter().filter(|code| self.is_read(code)) {
-            let programs = if code.found == Found::StringReference { trial_programs } else { programs };
+            let programs = if is_guess(code) { trial_programs } else { programs };
             for (point, programs) in code.points.iter().filter_map(|p| Some((p, programs(p.function)?))) {
                 let mut way = to(programs.entry, false);
                 if programs.entry.is_of_secrets() {
@@ -266,7 +266,13 @@ fn close(mut probes: Vec<Probes>) {
 /// Whether its calls must be looked at before what they tell is believed: its functions were found by a
 /// guess, or how they are called is nowhere written down.
 pub(super) fn is_on_trial(code: &TlsCode) -> bool {
-    code.found == Found::StringReference || code.kind == Kind::Rustls
+    is_guess(code) || code.kind == Kind::Rustls
+}
+
+/// Whether its functions were found by what their code does. Those of NSS stand in a table that names
+/// nothing else.
+fn is_guess(code: &TlsCode) -> bool {
+    code.found == Found::StringReference && code.kind != Kind::Nss
 }
 
 /// Java, as something that was recognised.
@@ -345,5 +351,7 @@ mod tests {
             assert!(not_read(&code(inlined)).unwrap().contains("inlined"));
         }
         assert!(is_on_trial(&code(&[take, buffer])) && is_on_trial(&java()));
+        let nss = [Function::NssSecureRecv, Function::NssSecureSend];
+        assert!(!is_on_trial(&TlsCode { kind: Kind::Nss, ..code(&nss) }), "a table, not a guess");
     }
 }

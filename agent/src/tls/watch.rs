@@ -312,9 +312,10 @@ impl Watcher {
         }
     }
 
-    /// Looks into one file, a likely one first; false when none waits.
+    /// Looks into one file, a likely one first, then the latest: what has just begun is about to talk, and
+    /// may be over soon. False when none waits.
     fn look_into_one(&mut self, now: Instant) -> bool {
-        let next = self.soon.pop_front().or_else(|| self.later.pop_front());
+        let next = self.soon.pop_front().or_else(|| self.later.pop_back());
         if let Some((_, file)) = &next {
             self.look_into(file, now);
         }
