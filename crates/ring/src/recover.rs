@@ -61,14 +61,15 @@ pub(crate) fn scan(source: &dyn ReadAt, len: u64) -> io::Result<Builder> {
     let mut builder = Builder::default();
     let mut numbers = Numbers::default();
     let mut window = Window::default();
+    let ahead = usize::try_from(len).map_or(WINDOW, |len| len.min(WINDOW));
     let mut at = 0;
     while at < len {
-        let Some(head) = Head::parse(window.get(source, at, Head::LEN, WINDOW)?) else { break };
+        let Some(head) = Head::parse(window.get(source, at, Head::LEN, ahead)?) else { break };
         let end = at + u64::from(head.len);
         if end > len.min(u64::from(u32::MAX)) {
             break;
         }
-        let Some(block) = Block::parse(window.get(source, at, head.len as usize, WINDOW)?) else { break };
+        let Some(block) = Block::parse(window.get(source, at, head.len as usize, ahead)?) else { break };
         let offset = u32::try_from(at).unwrap_or(u32::MAX);
         match block {
             // One section, at the beginning.
