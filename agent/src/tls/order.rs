@@ -107,7 +107,7 @@ mod tests {
         assert!(order.take(ms(90), false).is_some() && order.is_empty());
         // Records without data take room as well.
         let most = MOST / size_of::<Waiting>() + 1;
-        for _ in 0..most + 3 {
+        for _ in 0..most + 2 {
             order.put(ms(90), &TlsHeader::default(), &[]);
         }
         assert_eq!((0..9).filter(|_| order.take(ms(90), false).is_some()).count(), 3);

@@ -68,7 +68,7 @@ impl Secrets {
     /// Takes what a probe has sent.
     pub(super) fn take(&mut self, ts: Timestamp, data: &[u8]) {
         let counts = &self.counts;
-        let Some((random, label, secret)) = TlsSecret::parse(data).filter(|parts| is_secret(parts)) else {
+        let Some((random, label, secret)) = TlsSecret::parse(data).filter(is_secret) else {
             // Libraries log secrets that decrypt nothing as well.
             let other =
                 TlsSecret::parse(data).is_some_and(|(_, label, _)| label.ends_with(b"EXPORTER_SECRET"));

@@ -155,7 +155,8 @@ fn plain(bytes: &[u8], role: Role) -> Found {
     }
     match (role, seq) {
         (Role::Client, 0) => command(payload, len),
-        (Role::Client, 1) if len < MAX_FIRST => match is_login(payload, len) {
+        // 2 behind a request for TLS, where the plaintext of that is read alone.
+        (Role::Client, 1 | 2) if len < MAX_FIRST => match is_login(payload, len) {
             true => Found::Certain,
             false if payload.len() < 32 && len >= 32 => Found::Unknown,
             false => Found::No,
@@ -296,6 +297,8 @@ mod tests {
         assert_eq!(verdict(&greeting), Verdict::NeedMore);
         let mut login = b"\x54\0\0\x01\x8d\xa6\x0f\0\0\0\0\x01\x2d".to_vec();
         login.extend([0; 23]);
+        assert_eq!(verdict(&login), Verdict::Match(Role::Client));
+        login[3] = 2;
         assert_eq!(verdict(&login), Verdict::Match(Role::Client));
         assert_eq!(verdict(b"\x10\0\0\0\xff\x10\x04Too many conn"), Verdict::Likely(Role::Server));
     }
