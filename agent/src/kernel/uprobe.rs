@@ -200,10 +200,13 @@ impl ProbePrograms {
     /// Attaches a program to all processes that run the file at `path`, now and later, at each of
     /// `offsets` of the file.
     pub(super) fn attach(&self, way: Way, path: &Path, offsets: &[u64]) -> Result<Probes, ProbeError> {
-        let failed = |offset: Option<&u64>, source| ProbeError {
+        let failed = |offset: Option<&u64>, source: io::Error| ProbeError {
             path: path.display().to_string(),
             offset: offset.copied().unwrap_or_default(),
-            source,
+            source: match source.raw_os_error() {
+                Some(ENOTSUPP) => io::Error::other("the kernel puts no probe on the instruction there"),
+                _ => source,
+            },
         };
         let Some((_, fd)) = self.loaded.iter().find(|(p, _)| *p == way.program) else {
             return Err(failed(offsets.first(), io::Error::other("no such program")));
@@ -218,6 +221,10 @@ impl ProbePrograms {
         Ok(Probes { descriptors, count: offsets.len() })
     }
 }
+
+/// `ENOTSUPP` of the kernel (include/linux/errno.h), which user space has no name for: arch/x86/kernel/uprobes.c
+/// refuses some instructions, such as those with a segment's prefix.
+const ENOTSUPP: i32 = 524;
 
 /// The part of `struct perf_event_attr` up to its first published size (64 bytes), see
 /// include/uapi/linux/perf_event.h.

@@ -225,7 +225,9 @@ impl Lab {
             if Instant::now() > patience || (!mine.is_empty() && is_final) {
                 let reason = mine.into_iter().find_map(|s| s.reason.clone());
                 eprintln!("{:#?}", all.iter().filter(|s| s.pid == pid).collect::<Vec<_>>());
-                return Err(reason.unwrap_or_else(|| "no TLS is found in it".to_owned()));
+                // Without the file and the place, which differ between machines.
+                let words = |why: String| why.rsplit(": ").next().unwrap_or_default().to_owned();
+                return Err(reason.map_or_else(|| "no TLS is found in it".to_owned(), words));
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -37,6 +37,12 @@ impl Table {
         Self { before: before.to_owned(), rows, after: after.to_owned() }
     }
 
+    /// Whether a cell passes by what the table says; one that is not in it is expected to.
+    pub(super) fn is_to_pass(&self, cell: &Cell) -> bool {
+        let key = key(cell);
+        self.rows.iter().find(|row| row.0 == key).is_none_or(|row| row.1 == PASS)
+    }
+
     /// Takes what came of a cell; says so where that is worse than what the table has said.
     pub(super) fn put(&mut self, cell: &Cell, outcome: Outcome) -> Option<String> {
         let key = key(cell);
