@@ -119,7 +119,7 @@ impl Lab {
         if let Server::Lighttpd(module) = cell.server {
             let places = ["/usr/lib/lighttpd", "/usr/lib64/lighttpd", "/usr/local/lib/lighttpd"];
             let there = |place: &&str| Path::new(place).join(format!("mod_{module}.so")).is_file();
-            if !places.iter().any(|place| there(&place)) {
+            if !places.iter().any(there) {
                 return Some(format!("mod_{module} of lighttpd is not installed"));
             }
         }

@@ -13,7 +13,8 @@ const GAPS: u64 = 5;
 const GAP_SHARE: f64 = 0.01;
 
 /// Reasons of the stage `tls` for which content was not read: no capture with more room would have it.
-const UNREAD: &[&str] = &["encrypted", "no_secrets", "unknown_cipher", "decrypt_failed"];
+/// (`encrypted` counts the wire's half of what is read in plaintext as well.)
+const UNREAD: &[&str] = &["no_secrets", "unknown_cipher", "decrypt_failed"];
 
 fn is_unread(loss: &Loss) -> bool {
     loss.stage == "tls" && UNREAD.contains(&loss.reason.as_str())

@@ -191,7 +191,8 @@ async fn losses_of_the_capture() {
     assert_eq!(finding["severity"], "medium");
 
     let mut p = healthy();
-    p.coverage("tls", "encrypted", 12);
+    p.coverage("tls", "encrypted", 40);
+    p.coverage("tls", "no_secrets", 12);
     assert_eq!(number(&only(p, "unread_tls").await, "times"), 12);
 
     let mut p = healthy();
