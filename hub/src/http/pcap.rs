@@ -32,6 +32,8 @@ impl Default for Exports {
 
 /// Connections of the export, or `all`.
 static CONNECTIONS: HeaderName = HeaderName::from_static("remora-connections");
+/// What was left out of it, and other warnings.
+static NOTES: HeaderName = HeaderName::from_static("remora-notes");
 
 pub(super) async fn serve(State(app): State<App>, RawQuery(q): RawQuery) -> Result<Response, ApiError> {
     let request: ExportRequest = parse(q)?;
@@ -50,6 +52,7 @@ pub(super) async fn serve(State(app): State<App>, RawQuery(q): RawQuery) -> Resu
         return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message));
     };
     let selection = app.query.select_packets(&request).await?;
+    let notes = selection.notes.join("; ").replace(|c: char| !(' '..='~').contains(&c), " ");
     let (sender, chunks) = mpsc::channel(AHEAD);
     tracing::info!(
         filter = request.filter.as_deref().unwrap_or_default(),
@@ -69,6 +72,11 @@ pub(super) async fn serve(State(app): State<App>, RawQuery(q): RawQuery) -> Resu
     let count = selection.connections.map_or_else(|| "all".to_owned(), |n| n.to_string());
     if let Ok(count) = HeaderValue::try_from(count) {
         headers.insert(CONNECTIONS.clone(), count);
+    }
+    if let Ok(notes) = HeaderValue::try_from(notes)
+        && !notes.is_empty()
+    {
+        headers.insert(NOTES.clone(), notes);
     }
     Ok(response)
 }

@@ -40,6 +40,9 @@ pub async fn run(args: ExportArgs) -> Result<()> {
         "1" => " (1 connection)".to_owned(),
         n => format!(" ({n} connections)"),
     });
+    if let Some(notes) = response.headers().get("remora-notes").and_then(|v| v.to_str().ok()) {
+        output::remark(notes);
+    }
     // Made only now: a refusal must not leave an empty file, or take an old one away.
     let mut out: Box<dyn Write> =
         if to_stdout { Box::new(io::stdout()) } else { Box::new(create(&args.write)?) };
