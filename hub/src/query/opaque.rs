@@ -18,8 +18,6 @@ const UNREAD: &str = "\"tlsx\" in conn_l7_detected && size(conn_l7_detected) == 
 const MOST: usize = 1_000;
 /// Servers that are named.
 const NAMED: usize = 3;
-/// Bytes, of both directions, of a handshake with certificates: connections with less carried nothing.
-const HANDSHAKE: i64 = 12_000;
 
 const FIELDS: &[FieldId] =
     &[field::SRC_NAME, field::DST_NAME, field::DST_PORT, field::SRC_BYTES, field::DST_BYTES];
@@ -66,9 +64,6 @@ impl Query {
         for row in json_rows(&page.rows, true) {
             let number = |name: &str| row.get(name).and_then(Value::as_i64).unwrap_or_default();
             let bytes = number("src.bytes").saturating_add(number("dst.bytes"));
-            if bytes < HANDSHAKE {
-                continue;
-            }
             opaque.connections += 1;
             opaque.bytes = opaque.bytes.saturating_add(bytes);
             let name = |side: &str| row.get(side).and_then(Value::as_str).unwrap_or("?");
