@@ -201,9 +201,16 @@ pub trait Dissector: Send {
     fn end(&mut self, role: Role, rest: &[u8], how: Ending, cx: &mut Context<'_>);
 
     /// Time has passed without traffic: report what has waited too long. Called now and then with
-    /// the capture's time, never with the clock of the machine.
+    /// the capture's time, never with the clock of the machine, while
+    /// [`awaits_time`](Self::awaits_time).
     fn tick(&mut self, now: Timestamp, cx: &mut Context<'_>) {
         let _ = (now, cx);
+    }
+
+    /// True while [`tick`](Self::tick) may do something, now or later. Flows of which this is not true cost
+    /// nothing while they are silent.
+    fn awaits_time(&self) -> bool {
+        false
     }
 
     /// Name of the protocol that was found inside this one, such as in the plaintext of TLS.

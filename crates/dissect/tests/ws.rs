@@ -54,8 +54,9 @@ fn wire(role: Role, specs: &[Spec]) -> Vec<u8> {
         if spec.packed {
             let mut packed = Vec::with_capacity(payload.len() + 100);
             packer.compress_vec(&payload, &mut packed, FlushCompress::Sync).unwrap();
-            packed.truncate(packed.len() - 4);
-            payload = packed;
+            // A compressor that has nothing to say twice says nothing: such a message is one empty block (RFC
+            // 7692, section 7.2.3.6).
+            payload = packed.strip_suffix(&[0, 0, 0xff, 0xff]).unwrap_or(&[0]).to_vec();
         }
         let size = (payload.len() / spec.pieces).max(1);
         let pieces: Vec<&[u8]> = if payload.is_empty() { vec![b""] } else { payload.chunks(size).collect() };

@@ -50,12 +50,28 @@ pub(super) fn header(bytes: &[u8], compressed: bool) -> Option<Option<Frame>> {
 /// The checksum of a header.
 fn crc24(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x0087_5060, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte) << 16, |crc, _| {
-            let crc = crc << 1;
-            if crc & 0x0100_0000 == 0 { crc } else { crc ^ 0x0197_4f0b }
-        })
+        (crc << 8 & 0x00ff_ffff) ^ CRC24[(crc >> 16) as usize & 0xff ^ usize::from(byte)]
     })
 }
+
+/// What each byte does to the checksum: a search for a header looks at every byte of a stream.
+static CRC24: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut crc, mut bit) = ((byte as u32) << 16, 0);
+        while bit < 8 {
+            crc <<= 1;
+            if crc & 0x0100_0000 != 0 {
+                crc ^= 0x0197_4f0b;
+            }
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
 
 /// The payload of a frame that is whole, decompressed into `out` where it has to be.
 pub(super) fn payload<'a>(frame: &Frame, bytes: &'a [u8], out: &'a mut Vec<u8>) -> Result<&'a [u8], Damaged> {

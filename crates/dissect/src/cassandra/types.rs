@@ -1,7 +1,7 @@
 //! Types of values, and values as text (section 6 of the specification).
 
 use super::wire::Body;
-use crate::sql::rows::{print, print_date, print_hex, print_time};
+use crate::sql::rows::{print, print_date, print_hex, print_time, push_hex};
 
 /// Levels of types inside of types.
 const MAX_DEPTH: usize = 8;
@@ -124,7 +124,7 @@ pub(super) fn uuid(out: &mut Vec<u8>, bytes: &[u8; 16]) {
         if matches!(i, 4 | 6 | 8 | 10) {
             out.push(b'-');
         }
-        print(out, format_args!("{byte:02x}"));
+        push_hex(out, &[*byte]);
     }
 }
 

@@ -77,8 +77,11 @@ pub(crate) fn repeat(
     if n <= distance {
         out.extend_from_within(from..from + n);
     } else {
-        for i in from..from + n {
-            out.push(out[i]);
+        // What is repeated may itself be repeated: each turn doubles what there is to copy.
+        let end = out.len() + n;
+        while out.len() < end {
+            let have = out.len() - from;
+            out.extend_from_within(from..from + have.min(end - out.len()));
         }
     }
     Ok(n == len)

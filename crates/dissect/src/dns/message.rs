@@ -135,6 +135,8 @@ impl Message {
         self.clear();
         let mut c = Cursor::new(bytes);
         let Some(header) = Header::read(&mut c) else { return false };
+        // Text is seldom longer than what it tells, and then grows. Buffers that take turns soon have one size.
+        self.text.reserve(bytes.len().min(budget).next_power_of_two());
         self.header = header;
         self.rcode = header.rcode();
         self.fault = self.sections(&mut c, header.counts, budget).err();

@@ -79,7 +79,8 @@ impl Dns {
     pub(super) fn new(transport: Transport) -> Self {
         Self {
             transport,
-            pending: VecDeque::new(),
+            // Most flows ask once.
+            pending: VecDeque::with_capacity(1),
             spare: Vec::new(),
             scratch: Message::default(),
             repeated: [Repeated::default(); REPEATED],
@@ -256,6 +257,7 @@ impl Dns {
         }
         // Large buffers, as of a zone transfer, are not worth keeping.
         if self.spare.len() < SPARE && p.memory() < 4 << 10 {
+            self.spare.reserve_exact(1);
             self.spare.push(p);
         }
     }
@@ -380,6 +382,10 @@ impl Dissector for Dns {
                 i += 1;
             }
         }
+    }
+
+    fn awaits_time(&self) -> bool {
+        self.transport == Transport::Udp && !self.pending.is_empty()
     }
 
     fn is_busy(&self) -> bool {

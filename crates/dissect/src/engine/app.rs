@@ -334,6 +334,14 @@ impl App {
         stream.pos += bytes.len() as u64;
     }
 
+    /// True while [`tick`](Self::tick) may do something.
+    pub(crate) fn awaits_time(&self) -> bool {
+        match &self.state {
+            State::Active(active) => active.dissector.awaits_time(),
+            State::Detecting(_) | State::Opaque => false,
+        }
+    }
+
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Timestamp, env: &mut Env<'_>) {
         if let State::Active(active) = &mut self.state {

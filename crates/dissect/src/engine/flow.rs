@@ -31,6 +31,7 @@ mod unknown;
 use remora_model::{CaptureSource, CloseReason, Endpoint, FlowId, Timestamp, Transport};
 
 use super::app::App;
+use super::attention::Listed;
 use super::counts::Counts;
 use super::env::{Env, Within};
 use super::table::Queue;
@@ -99,6 +100,7 @@ pub(super) struct Flow {
     pub(super) charged: usize,
     /// A check for expired waits is scheduled.
     pub(super) scheduled: bool,
+    pub(super) listed: Listed,
 }
 
 /// What the engine lends a flow.
@@ -191,6 +193,7 @@ impl Flow {
             changed: false,
             charged: 0,
             scheduled: false,
+            listed: Listed::default(),
         }
     }
 
@@ -213,6 +216,12 @@ impl Flow {
 
     pub(super) fn is_busy(&self) -> bool {
         self.app.is_busy() || self.plain.as_ref().is_some_and(|plain| plain.is_busy())
+    }
+
+    /// True while [`tick`](Self::tick) may do something.
+    pub(super) fn awaits_time(&self) -> bool {
+        self.app.awaits_time()
+            || self.plain.as_ref().is_some_and(|plain| plain.awaits_time(self.closed.is_some()))
     }
 
     /// Bytes of memory held beyond the flow's own size.

@@ -6,6 +6,7 @@
 //! through without a copy or an allocation.
 
 mod app;
+mod attention;
 mod counts;
 mod doze;
 mod env;
@@ -40,6 +41,7 @@ use crate::detect::{Entry, REGISTRY};
 use crate::tcp::{Assembler, Bounds, Seq};
 use crate::tls::Secrets;
 use crate::{Ending, Limits, Problem, Sink};
+use attention::Attention;
 use flow::{Flow, Lent};
 use fragments::Fragments;
 use table::{Key, Queue, Table};
@@ -82,6 +84,7 @@ pub struct Engine {
     fragments: Fragments,
     /// Flows in which something waits: when to look, slot, serial.
     waits: VecDeque<(Timestamp, u32, u64)>,
+    attention: Attention,
     serial: u64,
     /// What all flows are charged with.
     charged: usize,
@@ -115,6 +118,7 @@ impl Engine {
             table: Table::new(),
             fragments: Fragments::default(),
             waits: VecDeque::new(),
+            attention: Attention::default(),
             serial: 0,
             charged: 0,
             swept: None,
@@ -165,6 +169,7 @@ impl Engine {
             self.close(slot, CloseReason::CaptureEnd, sink);
         }
         self.waits.clear();
+        self.attention.clear();
         self.shunts.clear();
         self.swept = None;
     }
@@ -211,10 +216,11 @@ impl Engine {
         let memory = flow.memory();
         self.charged = self.charged - flow.charged + memory;
         flow.charged = memory;
+        self.attention.note(flow, slot, now, self.limits.flow_interval);
         if !flow.scheduled && flow.is_waiting() {
             flow.scheduled = true;
+            let serial = flow.serial;
             let due = now.plus(Assembler::check_interval(&self.bounds()));
-            let serial = self.table.get(slot).map_or(0, |f| f.serial);
             self.waits.push_back((due, slot, serial));
         }
         if self.held() > self.limits.total_bytes {
@@ -257,7 +263,8 @@ impl Engine {
         }
     }
 
-    /// Looks at everything: idle flows, rows that are due, dissectors that wait for time.
+    /// Looks at what time changes: idle flows, rows that are due, dissectors that wait for time. Flows
+    /// in which nothing goes on cost nothing here.
     fn sweep(&mut self, now: Timestamp, sink: &mut dyn Sink) {
         self.swept = Some(now);
         self.fragments.expire(now, |bytes| sink.problem(Problem::FragmentLost, bytes));
@@ -277,6 +284,7 @@ impl Engine {
                 if queue == Queue::Streams {
                     flow.consult(&mut lend(&self.limits, self.source, self.registry, &self.secrets, sink));
                     if !is_idle(flow) {
+                        self.attention.note(flow, slot, now, self.limits.flow_interval);
                         self.table.touch(slot, queue);
                         continue;
                     }
@@ -284,12 +292,19 @@ impl Engine {
                 self.close(slot, CloseReason::Idle, sink);
             }
         }
-        for slot in 0..self.table.slots() {
-            let Some(flow) = self.table.get_mut(slot) else { continue };
-            if flow.is_busy() {
-                flow.tick(now, &mut lend(&self.limits, self.source, self.registry, &self.secrets, sink));
-            }
+        let waiting = self.attention.take_waiting();
+        for &(slot, serial) in &waiting {
+            let Some(flow) = self.table.get_mut(slot).filter(|f| f.serial == serial) else { continue };
+            flow.listed.waiting = false;
+            flow.tick(now, &mut lend(&self.limits, self.source, self.registry, &self.secrets, sink));
             self.after(slot, now, sink);
+        }
+        self.attention.give_back(waiting);
+        while let Some((slot, serial)) = self.attention.take_due(now, self.limits.flow_interval) {
+            if let Some(flow) = self.table.get_mut(slot).filter(|f| f.serial == serial) {
+                flow.listed.changed = false;
+                self.after(slot, now, sink);
+            }
         }
     }
 

@@ -101,19 +101,29 @@ fn fields(bytes: &[u8], depth: usize, out: &mut Vec<u8>, max: usize) {
 fn quoted(bytes: &[u8], out: &mut Vec<u8>, max: usize) {
     out.push(b'"');
     let text = is_text(bytes);
-    for &b in bytes {
-        if out.len() > max {
-            return;
+    let plain = |b: u8| matches!(b, b' '..=b'~' if b != b'"' && b != b'\\') || (b >= 0x80 && text);
+    let mut rest = bytes;
+    while out.len() <= max {
+        // What stands as it is goes in one piece, of which no more is copied than is kept.
+        let most = rest.len().min((max - out.len()).saturating_add(1));
+        let run = rest[..most].iter().position(|&b| !plain(b)).unwrap_or(most);
+        out.extend_from_slice(&rest[..run]);
+        rest = &rest[run..];
+        let Some((&b, behind)) = rest.split_first() else { break };
+        if run == most {
+            continue;
         }
+        rest = behind;
         match b {
             b'"' | b'\\' => out.extend([b'\\', b]),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            b' '..=b'~' => out.push(b),
-            0x80.. if text => out.push(b),
-            _ => _ = write!(out, "\\{b:03o}"),
+            _ => out.extend([b'\\', b'0' + (b >> 6), b'0' + (b >> 3 & 7), b'0' + (b & 7)]),
         }
+    }
+    if out.len() > max {
+        return;
     }
     out.push(b'"');
 }

@@ -150,6 +150,10 @@ impl Dissector for Http {
         }
     }
 
+    fn awaits_time(&self) -> bool {
+        self.next.as_ref().is_some_and(|next| next.awaits_time())
+    }
+
     fn is_busy(&self) -> bool {
         self.exchange.is_busy()
             || self.directions.iter().any(|d| d.half)

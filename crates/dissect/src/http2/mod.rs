@@ -155,6 +155,10 @@ impl Dissector for Http2 {
         self.streams.tick(now, cx);
     }
 
+    fn awaits_time(&self) -> bool {
+        self.streams.awaits_time()
+    }
+
     fn is_busy(&self) -> bool {
         self.streams.is_busy() || self.directions.iter().any(|d| d.half || d.block.stream != 0)
     }

@@ -354,6 +354,11 @@ impl Streams {
     }
 
     /// Time has passed: reports what waits for something that was lost.
+    /// True while [`tick`](Self::tick) may close something.
+    pub(super) fn awaits_time(&self) -> bool {
+        self.orphans > 0 || self.damaged > 0
+    }
+
     pub(super) fn tick(&mut self, now: Timestamp, cx: &mut Context<'_>) {
         if self.orphans == 0 && self.damaged == 0 {
             return;

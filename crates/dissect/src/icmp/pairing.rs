@@ -147,6 +147,10 @@ impl Dissector for Icmp {
         }
     }
 
+    fn awaits_time(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     fn is_busy(&self) -> bool {
         !self.pending.is_empty()
     }

@@ -41,16 +41,22 @@ impl Json {
         self.text.capacity() + self.open.capacity()
     }
 
+    #[inline]
     fn push(&mut self, bytes: &[u8]) {
         if bytes.len() <= self.room() {
             self.text.extend_from_slice(bytes);
         } else {
-            // Characters stay whole.
-            let room = (0..=self.room()).rev().find(|&n| bytes.get(n).is_none_or(|b| b & 0xc0 != 0x80));
-            let (kept, lost) = bytes.split_at(room.unwrap_or(0).min(bytes.len()));
-            self.text.extend_from_slice(kept);
-            self.cut += lost.len() as u64;
+            self.push_some(bytes);
         }
+    }
+
+    /// Pushes what fits. Characters stay whole.
+    #[cold]
+    fn push_some(&mut self, bytes: &[u8]) {
+        let room = (0..=self.room()).rev().find(|&n| bytes.get(n).is_none_or(|b| b & 0xc0 != 0x80));
+        let (kept, lost) = bytes.split_at(room.unwrap_or(0).min(bytes.len()));
+        self.text.extend_from_slice(kept);
+        self.cut += lost.len() as u64;
     }
 
     fn separate(&mut self) {
@@ -177,24 +183,27 @@ impl Json {
     pub(crate) fn string(&mut self, text: &[u8]) {
         self.separate();
         self.push(b"\"");
-        for chunk in text.utf8_chunks() {
-            self.escape(chunk.valid());
-            if !chunk.invalid().is_empty() {
-                self.push("\u{fffd}".as_bytes());
+        if let Ok(text) = std::str::from_utf8(text) {
+            self.escape(text);
+        } else {
+            for chunk in text.utf8_chunks() {
+                self.escape(chunk.valid());
+                if !chunk.invalid().is_empty() {
+                    self.push("\u{fffd}".as_bytes());
+                }
             }
         }
         self.push(b"\"");
     }
 
     fn escape(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        let mut from = 0;
-        for (i, &b) in bytes.iter().enumerate() {
-            if b >= 0x20 && b != b'"' && b != b'\\' {
-                continue;
-            }
-            self.push(&bytes[from..i]);
-            from = i + 1;
+        let mut rest = text.as_bytes();
+        loop {
+            let plain = rest.iter().position(|&b| ESCAPED[usize::from(b)]).unwrap_or(rest.len());
+            let (front, behind) = rest.split_at(plain);
+            self.push(front);
+            let Some((&b, behind)) = behind.split_first() else { return };
+            rest = behind;
             match b {
                 b'"' => self.push(b"\\\""),
                 b'\\' => self.push(b"\\\\"),
@@ -204,7 +213,6 @@ impl Json {
                 _ => self.push(&[b'\\', b'u', b'0', b'0', hex(b >> 4), hex(b & 15)]),
             }
         }
-        self.push(&bytes[from..]);
     }
 
     /// Bytes: text where they are UTF-8, and else a `data:` URL in base64 (RFC 2397), as rows show
@@ -224,6 +232,19 @@ impl Json {
         }
     }
 }
+
+/// Bytes that do not stand in a string as they are (RFC 8259, section 7).
+static ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        table[control] = true;
+        control += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table
+};
 
 fn hex(digit: u8) -> u8 {
     if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }

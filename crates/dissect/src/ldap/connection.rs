@@ -416,6 +416,10 @@ impl Dissector for Ldap {
         }
     }
 
+    fn awaits_time(&self) -> bool {
+        self.transport == Transport::Udp && !self.open.is_empty()
+    }
+
     fn is_busy(&self) -> bool {
         !self.open.is_empty() || self.sides.iter().any(Side::is_open)
     }

@@ -281,6 +281,10 @@ impl Dissector for Mysql {
         }
     }
 
+    fn awaits_time(&self) -> bool {
+        self.pairing.is_busy()
+    }
+
     fn is_busy(&self) -> bool {
         self.pairing.is_busy()
             || self.orphan.is_some()

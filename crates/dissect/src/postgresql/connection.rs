@@ -389,6 +389,10 @@ impl Dissector for Postgresql {
         }
     }
 
+    fn awaits_time(&self) -> bool {
+        self.pairing.is_busy()
+    }
+
     fn is_busy(&self) -> bool {
         self.pairing.is_busy()
             || self.orphan.answer.is_some()

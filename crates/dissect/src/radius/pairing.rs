@@ -201,6 +201,10 @@ impl Dissector for Radius {
         }
     }
 
+    fn awaits_time(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     fn is_busy(&self) -> bool {
         !self.pending.is_empty()
     }

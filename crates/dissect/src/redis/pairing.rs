@@ -315,6 +315,10 @@ impl Dissector for Redis {
         self.settle(now, cx);
     }
 
+    fn awaits_time(&self) -> bool {
+        !self.pending.is_empty() || !self.kept.is_empty()
+    }
+
     fn is_busy(&self) -> bool {
         !self.pending.is_empty()
             || !self.kept.is_empty()

@@ -96,8 +96,13 @@ impl Rows {
     }
 
     fn escape(&mut self, start: usize) {
-        let special = |b: &u8| matches!(b, b'\\' | b'\t' | b'\n' | b'\r');
-        let Some(first) = self.text.get(start..).and_then(|v| v.iter().position(special)) else { return };
+        let special = |b: u8| b == b'\\' || b.wrapping_sub(b'\t') <= b'\r' - b'\t';
+        let value = self.text.get(start..).unwrap_or_default();
+        // Whether there is one at all is asked without a branch per byte: mostly there is none.
+        if !value.iter().fold(false, |any, &b| any | special(b)) {
+            return;
+        }
+        let Some(first) = value.iter().position(|&b| special(b)) else { return };
         let tail = self.text.split_off(start + first);
         for byte in tail {
             match byte {
@@ -191,9 +196,13 @@ pub(crate) fn print(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
 /// Appends bytes that are not text, in hexadecimal as PostgreSQL prints `bytea`: `\x00ff`.
 pub(crate) fn print_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b"\\x");
-    for byte in bytes {
-        print(out, format_args!("{byte:02x}"));
-    }
+    push_hex(out, bytes);
+}
+
+/// Appends hexadecimal digits.
+pub(crate) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };
+    out.extend(bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]));
 }
 
 /// Appends a date of the proleptic Gregorian calendar, from days since 1970-01-01.

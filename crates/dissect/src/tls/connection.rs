@@ -443,6 +443,10 @@ impl Dissector for Tls {
         self.plain.protocol()
     }
 
+    fn awaits_time(&self) -> bool {
+        self.plain.awaits_time()
+    }
+
     fn is_busy(&self) -> bool {
         let open = self.handshake.asked.is_some() || self.handshake.answered.is_some();
         (open && !self.reported) || self.sides.iter().any(|s| s.messages.is_partial()) || self.plain.is_busy()

@@ -69,6 +69,10 @@ impl Plain {
         }
     }
 
+    pub(super) fn awaits_time(&self) -> bool {
+        self.app.as_ref().is_some_and(|app| app.awaits_time())
+    }
+
     /// Nobody wants what `role` sends.
     pub(super) fn is_opaque(&self, role: Role) -> bool {
         let unwanted = |app: &App| app.unwanted(role.index()) == u64::MAX;

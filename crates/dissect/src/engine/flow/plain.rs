@@ -50,6 +50,11 @@ impl Plain {
         !self.ended
     }
 
+    /// True while time may bring something, such as the end, where the connection is `closed`.
+    pub(super) fn awaits_time(&self, closed: bool) -> bool {
+        !self.ended && (closed || self.app.awaits_time())
+    }
+
     pub(super) fn protocol(&self) -> Option<&'static str> {
         self.app.protocol()
     }

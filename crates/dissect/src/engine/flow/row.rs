@@ -56,6 +56,11 @@ impl Flow {
             })
     }
 
+    /// When the newest row was written, if it may not say everything.
+    pub(in crate::engine) fn owes_row(&self) -> Option<Timestamp> {
+        self.row.filter(|_| self.changed || self.is_shunted()).map(|(written, _)| written)
+    }
+
     /// Writes a row where one is due: the first, the last, or the next of a changing flow.
     /// The counts of a row are those since the flow began: the newest row has them all.
     pub(in crate::engine) fn report(&mut self, now: Timestamp, force: bool, lent: &mut Lent<'_>) {

@@ -273,6 +273,10 @@ impl Dissector for Nats {
         self.give_up_old(now, cx);
     }
 
+    fn awaits_time(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     fn is_busy(&self) -> bool {
         !self.queue.is_empty() || self.sides.iter().any(|s| s.open.is_some())
     }

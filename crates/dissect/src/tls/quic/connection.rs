@@ -211,6 +211,10 @@ impl Dissector for Quic {
         }
     }
 
+    fn awaits_time(&self) -> bool {
+        self.is_busy()
+    }
+
     fn is_busy(&self) -> bool {
         !self.reported && (self.handshake.asked.is_some() || self.handshake.answered.is_some())
     }
