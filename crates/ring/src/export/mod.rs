@@ -38,6 +38,10 @@ pub struct Export {
     stage: Stage,
     report: ExportReport,
     plan: Plan,
+    /// The numbers in the file of the plan's interfaces. Only those are described that have packets:
+    /// libpcap refuses a file with several of them (see `docs/packet-ring.md`).
+    numbers: Vec<Option<u32>>,
+    described: u32,
     /// Of `plan.segments`, which comes next.
     next: usize,
     seen_secrets: HashSet<u64>,
@@ -79,6 +83,8 @@ impl Export {
             stage: Stage::Head,
             report: ExportReport::default(),
             plan: Plan::default(),
+            numbers: Vec::new(),
+            described: 0,
             next: 0,
             seen_secrets: HashSet::new(),
             open: Vec::new(),
@@ -110,9 +116,7 @@ impl Export {
         let segments = std::mem::take(&mut self.segments);
         self.plan = Plan::make(segments, &self.options, &mut self.report);
         write::section(out, &self.options.application);
-        for (name, description) in &self.plan.interfaces {
-            write::interface(out, name, description);
-        }
+        self.numbers = vec![None; self.plan.interfaces.len()];
         write::names(out, self.options.names.iter().map(|(ip, name)| (*ip, name.as_str())));
         self.stage = if self.options.secrets { Stage::Secrets } else { Stage::Packets };
     }
@@ -178,7 +182,7 @@ impl Export {
         while out.len() < CHUNK {
             self.open_due();
             let Some(Reverse((ts, place))) = self.heads.pop() else {
-                self.stage = Stage::Done;
+                self.end(out);
                 return;
             };
             let Some(open) = self.open.get_mut(place).and_then(Option::as_mut) else { continue };
@@ -188,7 +192,13 @@ impl Export {
                     let place = packet.block.interface as usize;
                     let interface = open.interfaces.get(place).copied();
                     let name = interface.and_then(|i| self.plan.interfaces.get(i as usize));
-                    if let (Some(interface), Some((name, _))) = (interface, name) {
+                    let number = interface.and_then(|i| self.numbers.get_mut(i as usize));
+                    if let (Some(number), Some((name, description))) = (number, name) {
+                        let interface = *number.get_or_insert_with(|| {
+                            write::interface(out, name, description);
+                            self.described += 1;
+                            self.described - 1
+                        });
                         self.comment.clear();
                         if let Some(comment) = &mut self.options.comment {
                             comment(&packet.info(name), &mut self.comment);
@@ -221,9 +231,19 @@ impl Export {
             }
             if self.made + out.len() as u64 >= self.options.max_bytes {
                 self.report.truncated = !self.heads.is_empty() || self.next < self.plan.segments.len();
-                self.stage = Stage::Done;
+                self.end(out);
                 return;
             }
+        }
+    }
+
+    /// The file is whole. One without packets has an interface as well: libpcap takes no file without.
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.stage = Stage::Done;
+        if self.described == 0
+            && let Some((name, description)) = self.plan.interfaces.first()
+        {
+            write::interface(out, name, description);
         }
     }
 }

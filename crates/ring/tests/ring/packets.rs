@@ -40,6 +40,14 @@ fn packets_of_two_threads_come_out_in_order() {
     let wanted = (100..900).filter(|n| n % 7 == 3 || n % 7 == 5 && *n < 500);
     assert!(section.packets.iter().map(|p| p.number).eq(wanted));
 
+    // Interfaces without packets are not described, but for a file that has no packets at all.
+    let window = Window { from: 1_000_100, until: 1_000_200 };
+    let (section, _) = export(&ring, ExportOptions { window, ..ExportOptions::default() });
+    assert_eq!((section.interfaces, section.packets.len()), (vec!["node lo".to_owned()], 100));
+    let flows = Flows::Only(vec![FlowSelection { key: key(5), window: Window { from: 5, until: 6 } }]);
+    let (section, _) = export(&ring, ExportOptions { flows, ..ExportOptions::default() });
+    assert_eq!((section.interfaces.len(), section.packets.len()), (1, 0));
+
     let stats = ring.stats();
     assert_eq!((stats.written.packets, stats.held.packets), (3_000, 3_000));
     assert_eq!(stats.span, Some((1_000_000, 1_002_999)));
@@ -284,7 +292,7 @@ fn names_comments_and_headers_only() {
         ..ExportOptions::default()
     };
     let (section, _) = export(&ring, options);
-    assert_eq!(section.kinds, [0x0A0D_0D0A, 1, 4, 6, 6]);
+    assert_eq!(section.kinds, [0x0A0D_0D0A, 4, 1, 6, 6]);
     assert_eq!(section.packets[0].data.len(), 28);
     assert!(section.packets[0].options.contains(&(1, b"10.0.0.1:1001 on n".to_vec())));
     assert_eq!((section.packets[1].data.len(), section.packets[1].options.len()), (0, 0));
