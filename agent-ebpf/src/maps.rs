@@ -164,6 +164,8 @@ pub struct TlsGoCall {
     pub buf: u64,
     /// CLOCK_BOOTTIME at its entry, ns.
     pub time_ns: u64,
+    /// 1: it is one of `TlsConn::calls`.
+    pub counted: u64,
 }
 
 /// A thread that has called a TLS library.

@@ -5,7 +5,7 @@
 //! counted, and its place in the stream is noted with the next record that finds some.
 
 use aya_ebpf::{
-    bindings::BPF_ANY,
+    bindings::{BPF_ANY, BPF_NOEXIST},
     helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated::bpf_ktime_get_boot_ns},
     programs::ProbeContext,
 };
@@ -45,7 +45,9 @@ static NO_CONN: TlsConn = TlsConn {
     method: tls_method::UNKNOWN,
     flags: 0,
     traces: 0,
-    pad: 0,
+    closing: 0,
+    calls: 0,
+    sent_ns: 0,
 };
 
 /// How a function tells how much it has read or written.
@@ -109,7 +111,8 @@ pub fn key(handle: u64) -> TlsConnKey {
 #[inline(always)]
 pub fn conn(key: &TlsConnKey, flags: u8) -> Option<&'static mut TlsConn> {
     if TLS_CONNS.get_ptr_mut(key).is_none() {
-        let _ = TLS_CONNS.insert(key, &NO_CONN, u64::from(BPF_ANY));
+        // Another thread may have been faster.
+        let _ = TLS_CONNS.insert(key, &NO_CONN, u64::from(BPF_NOEXIST));
     }
     let found = TLS_CONNS.get_ptr_mut(key);
     if found.is_none() {
@@ -175,11 +178,17 @@ const POPPED: u64 = if cfg!(bpf_target_arch = "x86_64") { 8 } else { 0 };
 /// A call begins.
 #[inline(always)]
 pub fn enter(ctx: &ProbeContext, call: &Call) {
+    enter_later(ctx, call, 0);
+}
+
+/// A call has begun, and has `pushed` bytes onto the stack since.
+#[inline(always)]
+pub fn enter_later(ctx: &ProbeContext, call: &Call, pushed: u64) {
     let Some(thread) = thread(bpf_get_current_pid_tgid()) else {
         count_tls(TlsReason::TableFull, 0);
         return;
     };
-    let sp = stack_pointer(ctx);
+    let sp = stack_pointer(ctx) + pushed;
     let mut depth = u64::from(thread.depth);
     let mut turn = 0;
     // A call within another lies below it on the stack. What does not has ended unseen.

@@ -13,7 +13,8 @@ use aya_ebpf::{
 use remora_abi::{TlsReason, direction, tls_flags, tls_method};
 
 use crate::{
-    maps::{TLS_GOROUTINES, TlsGoCall, TlsGoKey, count_tls},
+    insn::add,
+    maps::{TLS_CONNS, TLS_GOROUTINES, TlsGoCall, TlsGoKey, count_tls},
     tls::{conn, fresh_id, key, release},
     tls_record::{Sent, send},
     tls_socket,
@@ -78,11 +79,34 @@ fn go_key(ctx: &ProbeContext, func: u32) -> TlsGoKey {
 
 #[inline(always)]
 fn begin(ctx: &ProbeContext, func: u32) -> u32 {
-    let call = TlsGoCall { handle: register(ctx, 0), buf: register(ctx, 1), time_ns: fresh_id() };
+    let (handle, buf) = (register(ctx, 0), register(ctx, 1));
+    let conn = TLS_CONNS.get_ptr_mut(&key(handle));
+    let call = TlsGoCall { handle, buf, time_ns: fresh_id(), counted: u64::from(conn.is_some()) };
     if TLS_GOROUTINES.insert(&go_key(ctx, func), &call, u64::from(BPF_ANY)).is_err() {
         count_tls(TlsReason::TableFull, 0);
+    } else if let Some(conn) = conn {
+        // SAFETY: a live map value.
+        unsafe { add(&raw mut (*conn).calls, 1) };
     }
     0
+}
+
+/// A call on a connection is over, which may have been closed meanwhile: a goroutine may close it while
+/// another one is about to return from a write, whose plaintext has long been answered.
+#[inline(always)]
+fn uncount(handle: u64) {
+    let Some(conn) = TLS_CONNS.get_ptr_mut(&key(handle)) else { return };
+    // SAFETY: a live map value. Where two threads take the last call for theirs, both end the connection,
+    // which the second one does not find.
+    let (calls, closing) = unsafe {
+        if (*conn).calls != 0 {
+            add(&raw mut (*conn).calls, u64::MAX);
+        }
+        ((&raw const (*conn).calls).read_volatile(), (&raw const (*conn).closing).read_volatile())
+    };
+    if calls == 0 && closing != 0 {
+        release(handle);
+    }
 }
 
 #[inline(always)]
@@ -90,21 +114,29 @@ fn end(ctx: &ProbeContext, func: u32, dir: u8) -> u32 {
     let go = go_key(ctx, func);
     let Some(call) = TLS_GOROUTINES.get_ptr_mut(&go) else { return 0 };
     // SAFETY: a live map value that only this goroutine uses.
-    let (handle, buf, entry_ns) = unsafe { ((*call).handle, (*call).buf, (*call).time_ns) };
+    let call = unsafe { *call };
     let _ = TLS_GOROUTINES.remove(&go);
     let n = register(ctx, 0) as i64;
-    if n <= 0 {
-        return 0;
+    if n > 0 {
+        pass(&call, n, dir);
     }
-    let key = key(handle);
-    let Some(conn) = conn(&key, 0) else { return 0 };
+    if call.counted != 0 {
+        uncount(call.handle);
+    }
+    0
+}
+
+/// Sends the `n` bytes that a call has read or written.
+#[inline(always)]
+fn pass(call: &TlsGoCall, n: i64, dir: u8) {
+    let TlsGoCall { handle, buf, time_ns: entry_ns, .. } = *call;
+    let Some(conn) = conn(&key(handle), 0) else { return };
     let sk = descriptor(handle).map_or(0, tls_socket::of_descriptor);
     if sk != 0 {
         tls_socket::adopt(conn, sk, tls_method::STRUCTURE);
     }
     let n = if n > u32::MAX as i64 { u32::MAX } else { n as u32 };
     send(&Sent { id: bpf_get_current_pid_tgid(), handle, buf, entry_ns, n, dir, code: 0 }, conn);
-    0
 }
 
 /// The descriptor of a `*tls.Conn` over a connection of package net, or over a structure that begins
@@ -156,13 +188,31 @@ pub fn remora_tls_go_write_end(ctx: ProbeContext) -> u32 {
 /// function; a connection that is not known begins here.
 #[uprobe]
 pub fn remora_tls_go_handshake(ctx: ProbeContext) -> u32 {
-    let _ = conn(&key(register(&ctx, 0)), tls_flags::FRESH);
+    let handle = register(&ctx, 0);
+    let key = key(handle);
+    if let Some(conn) = TLS_CONNS.get_ptr(&key) {
+        // SAFETY: a live map value.
+        if unsafe { (*conn).closing } != 0 {
+            // Another one was there, the end of which was not seen.
+            release(handle);
+        }
+    }
+    let _ = conn(&key, tls_flags::FRESH);
     0
 }
 
-/// `(*Conn).Close()`.
+/// `(*Conn).Close()`. The last of the calls that are under way ends the connection.
 #[uprobe]
 pub fn remora_tls_go_close(ctx: ProbeContext) -> u32 {
-    release(register(&ctx, 0));
+    let handle = register(&ctx, 0);
+    let Some(conn) = TLS_CONNS.get_ptr_mut(&key(handle)) else { return 0 };
+    // SAFETY: a live map value.
+    let calls = unsafe {
+        (&raw mut (*conn).closing).write_volatile(1);
+        (&raw const (*conn).calls).read_volatile()
+    };
+    if calls == 0 {
+        release(handle);
+    }
     0
 }

@@ -4,10 +4,12 @@
 //! A program stands for a shape of functions, not for a library: the agent attaches it to each
 //! function that has the shape, at its entry or at its returns.
 
-use aya_ebpf::{macros::uprobe, programs::ProbeContext};
+use aya_ebpf::{
+    EbpfContext as _, helpers::generated::bpf_get_attach_cookie, macros::uprobe, programs::ProbeContext,
+};
 use remora_abi::{direction, tls_flags};
 
-use crate::tls::{Call, FILE, Result, arg, conn, enter, fresh_id, key, leave, release};
+use crate::tls::{Call, FILE, Result, arg, conn, enter, enter_later, fresh_id, key, leave, release};
 
 const READ: u32 = 1;
 const WRITE: u32 = 2;
@@ -24,6 +26,32 @@ fn begin(ctx: &ProbeContext, func: u32, out: u64) -> u32 {
 #[uprobe]
 pub fn remora_tls_read(ctx: ProbeContext) -> u32 {
     begin(&ctx, READ, 0)
+}
+
+/// What was pushed before the probe, which has it as its cookie.
+#[inline(always)]
+fn pushed(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the program's context.
+    unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
+}
+
+#[inline(always)]
+fn begin_later(ctx: &ProbeContext, func: u32) -> u32 {
+    let call = Call { func, handle: arg(ctx, 0), buf: arg(ctx, 1), out: 0, asked: 0 };
+    enter_later(ctx, &call, pushed(ctx));
+    0
+}
+
+/// `read(connection, buffer, length)` has begun: the kernel puts no probe on its first instruction.
+#[uprobe]
+pub fn remora_tls_read_later(ctx: ProbeContext) -> u32 {
+    begin_later(&ctx, READ)
+}
+
+/// `write(connection, buffer, length)` has.
+#[uprobe]
+pub fn remora_tls_write_later(ctx: ProbeContext) -> u32 {
+    begin_later(&ctx, WRITE)
 }
 
 /// It returns an `int`.

@@ -103,6 +103,12 @@ fn head(sent: &Sent, conn: &mut TlsConn) -> Option<TlsHeader> {
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let side = (dir & 1) as usize;
+    let mut time_ns = now;
+    if dir == direction::EGRESS {
+        // One thread may have waited for another one.
+        time_ns = if entry_ns < conn.sent_ns { conn.sent_ns } else { entry_ns };
+        conn.sent_ns = time_ns;
+    }
     let pos = if side == 0 { conn.pos[0] } else { conn.pos[1] };
     if side == 0 {
         conn.pos[0] = pos + u64::from(n);
@@ -110,7 +116,7 @@ fn head(sent: &Sent, conn: &mut TlsConn) -> Option<TlsHeader> {
         conn.pos[1] = pos + u64::from(n);
     }
     let mut header = TlsHeader {
-        time_ns: if dir == direction::EGRESS { entry_ns } else { now },
+        time_ns,
         // SAFETY: a helper without arguments.
         cgroup_id: unsafe { bpf_get_current_cgroup_id() },
         conn: conn.id,

@@ -15,7 +15,7 @@ use aya_ebpf::{
 use remora_abi::{TlsConn, tls_flags, tls_method};
 
 use crate::{
-    insn::low2,
+    insn::{launder, low2},
     maps::{TLS_THREADS, TLS_WATCHED},
     parse::mapped,
     tls::{NO_THREAD, frame, fresh_id},
@@ -151,10 +151,12 @@ pub fn adopt(conn: &mut TlsConn, sk: u64, method: u8) {
         conn.pos = [0; 2];
         conn.flags &= !tls_flags::FRESH;
     }
-    conn.sk = sk;
     conn.addr = addr;
     conn.port = [local, remote];
     conn.method = method;
+    // Last: who sees it on another thread takes the rest as it is.
+    // SAFETY: a field of a live map value.
+    unsafe { core::ptr::write_volatile(launder(&raw mut conn.sk), sk) };
     let net: u64 = read(sk, SK_NET.load()).unwrap_or(0);
     conn.netns = read::<u64>(net, NET_COOKIE.load()).unwrap_or(0) as u32 & 0xff_ffff;
 }

@@ -188,6 +188,21 @@ pub fn routed(thread: &mut TlsThread, id: u64, sk: u64) {
     send_route(&sent, conn, before, by);
 }
 
+/// A connection begins, of which the thread has just had input on the socket `sk`, if that is not 0.
+#[inline(always)]
+pub fn begin_joined(handle: u64, sk: u64) {
+    let key = key(handle);
+    let Some(conn) = conn(&key, tls_flags::FRESH) else { return };
+    let is_other = conn.sk != 0 && (conn.sk != sk || tls_socket::is_gone(conn));
+    if is_other || (conn.sk == 0 && conn.pos[0] | conn.pos[1] != 0) {
+        begin_anew(conn, tls_flags::FRESH);
+    }
+    if sk != 0 {
+        tls_socket::adopt(conn, sk, tls_method::ADJACENT);
+        claim(conn, &key);
+    }
+}
+
 /// From now on all threads of the process are noted when they receive.
 #[inline(always)]
 pub fn watch(id: u64) {

@@ -51,6 +51,10 @@ programs! {
     ReadEx = "remora_tls_read_ex";
     /// Its return.
     ReadExEnd = "remora_tls_read_ex_end";
+    /// A read, right behind its entry; the cookie tells what was pushed onto the stack before.
+    ReadLater = "remora_tls_read_later";
+    /// A write in the same way.
+    WriteLater = "remora_tls_write_later";
     /// Entry of a write whose fourth argument points to the amount.
     WriteEx = "remora_tls_write_ex";
     /// Entry of a write whose fifth argument does.
@@ -102,12 +106,32 @@ programs! {
     RustBuffer = "remora_tls_rust_buffer";
     /// Its return.
     RustBufferEnd = "remora_tls_rust_buffer_end";
+    /// Entry of the function of rustls that decrypts a record.
+    RustOpen = "remora_tls_rust_open";
+    /// Its return.
+    RustOpenEnd = "remora_tls_rust_open_end";
+    /// Entry of the function of rustls that encrypts a record.
+    RustSeal = "remora_tls_rust_seal";
 }
 
 impl Program {
-    /// Whether it reads secrets. These need probes with cookies, hence links.
+    /// Whether it reads secrets.
     pub const fn is_of_secrets(self) -> bool {
         matches!(self, Self::Secret | Self::GoSecret)
+    }
+
+    /// Whether it needs a probe with a cookie, hence links.
+    const fn needs_cookie(self) -> bool {
+        self.is_of_secrets() || matches!(self, Self::ReadLater | Self::WriteLater)
+    }
+
+    /// What stands for an entry's program behind the entry.
+    pub const fn later(self) -> Option<Self> {
+        match self {
+            Self::Read => Some(Self::ReadLater),
+            Self::Write => Some(Self::WriteLater),
+            _ => None,
+        }
     }
 }
 
@@ -172,7 +196,7 @@ impl ProbePrograms {
             let fd = fd.as_fd().try_clone_to_owned();
             Ok((*program, fd.map_err(|e| KernelError::io("copying a descriptor", e))?))
         };
-        let programs = Program::ALL.iter().filter(|p| !p.is_of_secrets());
+        let programs = Program::ALL.iter().filter(|p| !p.needs_cookie());
         let loaded = programs.map(load).collect::<Result<_, KernelError>>()?;
         Ok(Self { loaded, linked: false })
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use remora_tlsfind::go::Abi;
 use remora_tlsfind::{self as tlsfind, Found, Function, Kind, Point, Role, TlsCode};
 
-use super::points::{programs, trial_programs};
+use super::points::{is_used, programs, trial_programs};
 use super::processes::FileKey;
 use super::verdict::{Accused, Verdicts};
 use crate::kernel::{ProbeError, ProbeProgram, ProbeWay, Probes, TlsProbes};
@@ -207,13 +207,23 @@ impl Library {
         let to = |program, at_return| ProbeWay { program, at_return, cookie: 0 };
         for code in self.codes.iter().filter(|code| self.is_read(code)) {
             let programs = if is_guess(code) { trial_programs } else { programs };
-            for (point, programs) in code.points.iter().filter_map(|p| Some((p, programs(p.function)?))) {
+            let takes = code.points.iter().any(|p| p.function == Function::RustlsTakeReceivedPlaintext);
+            let used = code.points.iter().filter(|p| is_used(p.function, takes));
+            for (point, programs) in used.filter_map(|p| Some((p, programs(p.function)?))) {
                 let mut way = to(programs.entry, false);
                 if programs.entry.is_of_secrets() {
                     let Some(cookie) = cookie(code).filter(|_| probes.has(programs.entry)) else { continue };
                     way.cookie = cookie;
                 }
-                places.entries.entry(way).or_default().insert(point.entry);
+                let mut entry = point.probe;
+                if entry != point.entry && programs.end.is_some() {
+                    match programs.entry.later().filter(|later| probes.has(*later)) {
+                        Some(later) => (way.program, way.cookie) = (later, u64::from(point.pushed)),
+                        // The kernel says why not.
+                        None => entry = point.entry,
+                    }
+                }
+                places.entries.entry(way).or_default().insert(entry);
                 let Some(end) = programs.end else { continue };
                 if point.returns_are_complete() {
                     places.ends.entry(to(end, false)).or_default().extend(&point.returns);
@@ -297,7 +307,11 @@ fn not_read(code: &TlsCode) -> Option<String> {
              virtual machine writes (-javaagent), `remora dissect --keylog` decrypts what was captured"
                 .to_owned(),
         ),
-        Kind::Rustls if !has(Function::RustlsTakeReceivedPlaintext) || !has(Function::RustlsBufferPlaintext) => {
+        Kind::Rustls
+            if !has(Function::RustlsBufferPlaintext)
+                || !has(Function::RustlsTakeReceivedPlaintext)
+                    && !(has(Function::RustlsDecryptIncoming) && has(Function::RustlsEncryptOutgoing)) =>
+        {
             let stripped = code.points.is_empty();
             let why = if stripped { "the program was stripped of its symbols" } else { "they were inlined" };
             Some(format!("its functions were not found: {why}"))
@@ -338,7 +352,10 @@ mod tests {
 
     #[test]
     fn rustls_is_read_where_both_ways_were_found() {
-        let point = |function| Point { function, entry: 1, len: 1, returns: vec![1], tails: Vec::new() };
+        let point = |function| {
+            let (returns, tails) = (vec![1], Vec::new());
+            Point { function, entry: 1, probe: 1, pushed: 0, len: 1, returns, tails }
+        };
         let code = |functions: &[Function]| TlsCode {
             kind: Kind::Rustls,
             points: functions.iter().map(|f| point(*f)).collect(),
@@ -347,7 +364,12 @@ mod tests {
         let (take, buffer) = (Function::RustlsTakeReceivedPlaintext, Function::RustlsBufferPlaintext);
         assert_eq!(not_read(&code(&[take, buffer])), None);
         assert!(not_read(&code(&[])).unwrap().contains("stripped"));
-        for inlined in [&[buffer, Function::RustlsReaderRead][..], &[take]] {
+        let (open, seal) = (Function::RustlsDecryptIncoming, Function::RustlsEncryptOutgoing);
+        assert_eq!(not_read(&code(&[open, seal, buffer])), None, "take_received_plaintext was inlined");
+        assert!(
+            !is_used(take, false) && is_used(open, false) && !is_used(seal, true) && is_used(buffer, true)
+        );
+        for inlined in [&[buffer, Function::RustlsReaderRead][..], &[take], &[open, buffer], &[open, seal]] {
             assert!(not_read(&code(inlined)).unwrap().contains("inlined"));
         }
         assert!(is_on_trial(&code(&[take, buffer])) && is_on_trial(&java()));

@@ -62,10 +62,24 @@ pub(super) fn programs(function: Function) -> Option<Programs> {
         F::GoConnClose => entry(P::GoClose),
         F::RustlsTakeReceivedPlaintext => entry(P::RustTake),
         F::RustlsBufferPlaintext => both(P::RustBuffer, P::RustBufferEnd),
+        F::RustlsDecryptIncoming => both(P::RustOpen, P::RustOpenEnd),
+        F::RustlsEncryptOutgoing => entry(P::RustSeal),
         F::RustlsStartOutgoingTraffic => entry(P::TrialBegin),
         F::SslLogSecret | F::GnutlsKeylog => entry(P::Secret),
         F::GoWriteKeyLog => entry(P::GoSecret),
         _ => None,
+    }
+}
+
+/// Whether a function of rustls is one of those by which a program is read. Where `take_received_plaintext`
+/// was inlined, records are read where they are decrypted: then a connection is known by its record
+/// layer, which is part of what the other functions are given.
+pub(super) fn is_used(function: Function, takes: bool) -> bool {
+    use Function as F;
+    match function {
+        F::RustlsTakeReceivedPlaintext | F::RustlsStartOutgoingTraffic => takes,
+        F::RustlsDecryptIncoming | F::RustlsEncryptOutgoing => !takes,
+        _ => true,
     }
 }
 

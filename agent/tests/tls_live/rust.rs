@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use remora_agent::tls::TlsStatus;
-
 use crate::hub::{Hub, free_port, start};
 use crate::programs::{
     Running, big, calls, check, checked, curl, hooked, lacks, linked, listens, of, sha256, site, text,
@@ -48,16 +46,7 @@ async fn serves(test: &str, way: &str) {
     command.args([way, "serve", &port.to_string()]).current_dir(dir.path());
     let server = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     listens(&hub, port).await;
-    let pid = server.pid();
-    let inlined = |status: &TlsStatus| status.reason.as_ref().is_some_and(|why| why.contains("inlined"));
-    let known = |s: &TlsStatus| s.pid == pid && (s.hooked || inlined(s));
-    hub.until("the server is probed, or known not to be", |_| agent.tls().iter().any(known)).await;
-    if agent.tls().iter().any(|s| s.pid == pid && inlined(s)) {
-        // What an optimising compiler leaves of them differs from one version to the next.
-        eprintln!("SKIPPED: {test}: the functions of rustls were inlined in this build");
-        return;
-    }
-    hooked(&hub, &agent, pid).await;
+    hooked(&hub, &agent, server.pid()).await;
     let clients: Vec<_> = (0..6)
         .map(|n| {
             std::thread::spawn(move || {

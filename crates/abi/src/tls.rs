@@ -276,11 +276,16 @@ pub struct TlsConn {
     pub flags: u8,
     /// Traces of calls that were sent, see [`TlsTrace`].
     pub traces: u8,
-    /// Always zero.
-    pub pad: u8,
+    /// 1: the program has closed it while calls on it were under way, the last of which ends it.
+    pub closing: u8,
+    /// Calls on it that have not returned, of libraries that let it be closed meanwhile.
+    pub calls: u64,
+    /// The time of the last record of what was sent on it: those of several threads keep the order in
+    /// which they returned.
+    pub sent_ns: u64,
 }
 
-const _: () = assert!(size_of::<TlsConn>() == 80);
+const _: () = assert!(size_of::<TlsConn>() == 96);
 
 /// What became of plaintext. The discriminants index the map `TLS_COUNTERS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

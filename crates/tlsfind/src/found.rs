@@ -257,6 +257,10 @@ functions! {
     RustlsStartOutgoingTraffic = "rustls::CommonState::start_outgoing_traffic", Rustls, Handshake;
     /// Every plaintext that is written passes here, called by the sinks.
     RustlsBufferPlaintext = "rustls::CommonState::buffer_plaintext", Rustls, Write;
+    /// Every record that is received passes here, also those of the handshake.
+    RustlsDecryptIncoming = "rustls::RecordLayer::decrypt_incoming", Rustls, Read;
+    /// Every record that is sent encrypted passes here.
+    RustlsEncryptOutgoing = "rustls::RecordLayer::encrypt_outgoing", Rustls, Write;
 }
 
 /// Where a function is left without a return of its own: by a jump to another function, whose
@@ -277,6 +281,11 @@ pub struct Point {
     pub function: Function,
     /// Its first instruction.
     pub entry: u64,
+    /// Where a probe for its entry goes: its first instruction that a probe of the kernel can be put on. The
+    /// arguments are still where they were.
+    pub probe: u64,
+    /// Bytes that were pushed onto the stack before that.
+    pub pushed: u32,
     /// Its length in bytes; 0 when it is not known.
     pub len: u64,
     /// Every return instruction, ascending. Empty when the code could not be followed (then there

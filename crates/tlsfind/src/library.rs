@@ -133,6 +133,16 @@ fn mangled(name: &[u8]) -> Option<Function> {
             &["6rustls", "11CommonState", "16buffer_plaintext"],
             Function::RustlsBufferPlaintext,
         ),
+        (
+            &["6rustls", "11RecordLayer16decrypt_incoming17h"],
+            &["6rustls", "11RecordLayer", "16decrypt_incoming"],
+            Function::RustlsDecryptIncoming,
+        ),
+        (
+            &["6rustls", "11RecordLayer16encrypt_outgoing17h"],
+            &["6rustls", "11RecordLayer", "16encrypt_outgoing"],
+            Function::RustlsEncryptOutgoing,
+        ),
     ];
     let found = NAMES.iter().find(|(old, new, _)| match legacy {
         true => has(old),
@@ -246,6 +256,10 @@ mod tests {
             of("_ZN6rustls12common_state11CommonState16buffer_plaintext17h0123456789abcdefE"),
             Some(Function::RustlsBufferPlaintext)
         );
+        let open = "_ZN6rustls12record_layer11RecordLayer16decrypt_incoming17h9c319b6a5f113b77E";
+        assert_eq!(of(open), Some(Function::RustlsDecryptIncoming));
+        let seal = "_RNvMNtCs1234_6rustls12record_layerNtB2_11RecordLayer16encrypt_outgoing";
+        assert_eq!(of(seal), Some(Function::RustlsEncryptOutgoing));
         assert_eq!(of("rustls_connection_read"), None);
         let secret = of("_ZN4bssl14ssl_log_secretEPK6ssl_stPKcNS_4SpanIKhEE");
         assert_eq!(secret, Some(Function::SslLogSecret));

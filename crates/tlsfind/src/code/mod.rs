@@ -107,7 +107,9 @@ pub(crate) fn point(
         return Ok((None, fault(0, CodeFault::NotCode)));
     };
     let len = range.end.saturating_sub(address);
-    let mut point = Point { function, entry, len, returns: Vec::new(), tails: Vec::new() };
+    let (into, pushed) = begin(elf, source, &range)?;
+    let mut point =
+        Point { function, entry, probe: entry + into, pushed, len, returns: Vec::new(), tails: Vec::new() };
     match body(elf, source, &range)? {
         Err(reason) => Ok((Some(point), fault(entry, reason))),
         Ok(mut body) => {
@@ -127,6 +129,15 @@ pub(crate) fn point(
             Ok((Some(point), problem))
         }
     }
+}
+
+/// How far into a function an entry's probe goes, and what was pushed before.
+fn begin(elf: &Elf, source: &mut Source<'_>, range: &Range<u64>) -> Part<(u64, u32)> {
+    let bytes = match bytes(elf, source, range)? {
+        Ok(bytes) if elf.machine == Machine::X86_64 => bytes,
+        _ => return Ok((0, 0)),
+    };
+    Ok(x86::begin(&bytes))
 }
 
 /// Tails that are followed.

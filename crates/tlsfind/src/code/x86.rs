@@ -143,6 +143,32 @@ impl Before {
     }
 }
 
+/// Prefixes of segments, with which assemblers pad instructions in the way of branches
+/// (`-mbranches-within-32B-boundaries`). Linux puts no probe on an instruction that has one
+/// (arch/x86/kernel/uprobes.c, `is_prefix_bad`).
+const SEGMENTS: [u8; 4] = [0x26, 0x2e, 0x36, 0x3e];
+/// Pushes with such prefixes that are stepped over, of the six registers that functions save.
+const PUSHES: u32 = 6;
+
+/// The first instruction that a probe can be put on, where only pushes come before it; and their bytes on the
+/// stack. Both are 0 where the first instruction is as good as any.
+pub(super) fn begin(code: &[u8]) -> (u64, u32) {
+    let mut at = 0;
+    for pushed in 0..=PUSHES {
+        let rest = code.get(at..).unwrap_or_default();
+        let prefixes = rest.iter().take_while(|byte| SEGMENTS.contains(byte)).count();
+        if prefixes == 0 {
+            return (at as u64, 8 * pushed);
+        }
+        let rex = usize::from(rest.get(prefixes).is_some_and(|byte| byte & 0xf0 == 0x40));
+        if !rest.get(prefixes + rex).is_some_and(|byte| matches!(byte, 0x50..=0x57)) {
+            return (0, 0);
+        }
+        at += prefixes + rex + 1;
+    }
+    (0, 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::body;
@@ -177,6 +203,20 @@ mod tests {
         // jmp into the mov's immediate
         assert_eq!(of(&[0xeb, 1, 0xb8, 0xc3, 0xc3, 0xc3, 0xc3, 0xc3]).unwrap_err(), CodeFault::Misaligned);
         assert_eq!(of(&[0x06, 0xc3]).unwrap_err(), CodeFault::Undecodable);
+    }
+
+    #[test]
+    fn padded_pushes_are_stepped_over() {
+        // cs cs cs cs push r12; cs cs cs cs cs push rbx; sub rsp,8
+        let padded = [0x2e, 0x2e, 0x2e, 0x2e, 0x41, 0x54, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x53, 0x48, 0x83];
+        assert_eq!(super::begin(&padded), (12, 16));
+        assert_eq!(super::begin(&padded[6..]), (6, 8));
+        assert_eq!(super::begin(&padded[12..]), (0, 0));
+        // push rbx; a padded mov; a function that ends behind its pushes
+        assert_eq!(super::begin(&[0x53, 0x2e, 0x53]), (0, 0));
+        assert_eq!(super::begin(&[0x2e, 0x53, 0x2e, 0x48, 0x89, 0xf1]), (0, 0));
+        assert_eq!(super::begin(&[0x2e]), (0, 0));
+        assert_eq!(super::begin(&[[0x2e, 0x53]; 20].concat()), (0, 0), "too many");
     }
 
     #[test]
