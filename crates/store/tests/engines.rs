@@ -201,6 +201,12 @@ fn int(row: &HashMap<FieldId, Value>, id: FieldId) -> i64 {
     }
 }
 
+/// How many filters are tried: `REMORA_STORE_FILTERS` times as many as usual.
+fn filters(usual: usize) -> usize {
+    let times = std::env::var("REMORA_STORE_FILTERS").ok().and_then(|n| n.parse().ok());
+    usual * times.unwrap_or(1)
+}
+
 /// A random filter that compiles and that the rules of this file cover.
 fn filter(random: &mut Random, target: Target) -> Filter {
     loop {
@@ -279,7 +285,7 @@ async fn pages_find_what_a_plain_evaluation_finds() {
     let mut rows = rows_of(&all, Table::Calls);
     rows.sort_by_key(|r| (int(r, f::TS), int(r, f::ID)));
     let (mut hits, mut kinds) = (0, std::collections::BTreeSet::new());
-    for _ in 0..400 {
+    for _ in 0..filters(160) {
         let filter = filter(random, Target::Calls);
         filter.expr.walk(&mut |e| {
             kinds.insert(format!("{e:?}").split([' ', '(']).next().unwrap_or_default().to_owned());
@@ -313,7 +319,7 @@ async fn pages_find_what_a_plain_evaluation_finds() {
         };
         assert_eq!(paged(&store, query).await, want, "{text} {order:?} {window:?}");
     }
-    assert!(hits > 20_000, "the filters select too little: {hits}");
+    assert!(hits > 8_000, "the filters select too little: {hits}");
     assert!(kinds.len() >= 20, "kinds of expressions: {kinds:?}");
 }
 
@@ -323,7 +329,7 @@ async fn flows_find_what_a_plain_evaluation_finds() {
     let random = &mut Random(11);
     let (store, all) = filled(random, dir.path()).await;
     let rows = rows_of(&all, Table::Flows);
-    for _ in 0..150 {
+    for _ in 0..filters(80) {
         let filter = filter(random, Target::Flows);
         let matching = rows.iter().filter(|r| eval(&filter.expr, &|id| r.get(&id).cloned()) == Some(true));
         let mut want: Vec<(i64, i64)> = matching.map(|r| (int(r, f::TS), int(r, f::FLOW_ID))).collect();
@@ -358,7 +364,7 @@ fn batches_as_they_arrive_are_filtered_the_same() {
     (1..=300).for_each(|id| add_call(random, &mut set, id, None));
     let all = set.take().unwrap();
     let rows: Vec<_> = all.iter().map(|b| rows_of(std::slice::from_ref(b), Table::Calls)).collect();
-    for _ in 0..200 {
+    for _ in 0..filters(200) {
         let filter = filter(random, Target::Calls);
         let lowered = BatchFilter::new(&filter).unwrap_or_else(|e| panic!("{}: {e}", filter.normalised));
         for (batch, rows) in all.iter().zip(&rows) {
