@@ -114,8 +114,17 @@ fn last_said(text: &str, word: &str) -> Option<[u64; 2]> {
     })
 }
 
-/// Runs the process and kills it after `moment`; what it said.
-fn killed_after(moment: Duration, dir: &Path, keep: u64) -> String {
+/// When the process is killed.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// So long after it was started: before and while the store is opened, as a rule.
+    Started(Duration),
+    /// So long after it has said something for the n-th time, however fast the machine is.
+    Said(u64, Duration),
+}
+
+/// Runs the process and kills it at that moment; what it said.
+fn killed_at(moment: Moment, dir: &Path, keep: u64) -> String {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, dir)
@@ -125,18 +134,31 @@ fn killed_after(moment: Duration, dir: &Path, keep: u64) -> String {
         .spawn()
         .unwrap();
     let (mut out, mut err) = (process.stdout.take().unwrap(), process.stderr.take().unwrap());
-    let said = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        out.read_to_end(&mut text).unwrap();
-        String::from_utf8_lossy(&text).into_owned()
-    });
-    std::thread::sleep(moment);
+    let mut said = Vec::new();
+    let after = match moment {
+        Moment::Started(after) => after,
+        Moment::Said(times, after) => {
+            let (mut lines, mut part) = (0, [0; 256]);
+            while lines < times {
+                let n = out.read(&mut part).unwrap();
+                if n == 0 {
+                    // It ended by itself, which is noticed below.
+                    break;
+                }
+                said.extend_from_slice(&part[..n]);
+                lines += part[..n].iter().filter(|b| **b == b'\n').count() as u64;
+            }
+            after
+        }
+    };
+    std::thread::sleep(after);
     process.kill().unwrap();
     let status = process.wait().unwrap();
     let mut errors = String::new();
     err.read_to_string(&mut errors).unwrap();
     assert_eq!(status.signal(), Some(9), "it ended by itself: {errors}");
-    said.join().unwrap()
+    out.read_to_end(&mut said).unwrap();
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// SplitMix64.
@@ -177,11 +199,12 @@ async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_doubles_nothing(
             dirs[at] = tempfile::tempdir().unwrap();
         }
         let keep = if roomy[at] { u64::MAX } else { FEW };
-        // From before the store is open to when much of everything has happened.
-        let longest = if random.below(3) == 0 { 20_000 } else { 160_000 };
-        let moment = Duration::from_micros(random.below(longest));
-        let said = killed_after(moment, dirs[at].path(), keep);
-        let what = format!("seed {seed}, kill {turn} after {moment:?}");
+        let moment = match random.below(4) {
+            0 => Moment::Started(Duration::from_micros(random.below(30_000))),
+            _ => Moment::Said(1 + random.below(60), Duration::from_micros(random.below(6_000))),
+        };
+        let said = killed_at(moment, dirs[at].path(), keep);
+        let what = format!("seed {seed}, kill {turn} at {moment:?}");
         check(dirs[at].path(), roomy[at], &said, &what, &mut found).await;
     }
     assert!(kills < KILLS || found.deleted_ids > 0, "retention never deleted anything: {found:?}");
