@@ -111,7 +111,12 @@ async fn the_deadline_counts_the_wait_for_a_turn_and_ends_them_all() {
 async fn greedy_queries_are_refused_and_others_go_on_and_so_does_ingest() {
     let dir = tempfile::tempdir().unwrap();
     // A group for each trace does not fit into a quarter of this; a page and a group for each protocol do.
-    let config = StoreConfig { max_queries: 4, query_memory: 12 << 20, ..quiet(dir.path()) };
+    let config = StoreConfig {
+        max_queries: 4,
+        query_memory: 12 << 20,
+        query_deadline: Duration::from_secs(600),
+        ..quiet(dir.path())
+    };
     let store = shop(config).await;
     let greedy: Vec<_> = (0..8)
         .map(|_| {
