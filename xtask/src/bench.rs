@@ -9,6 +9,7 @@ mod http;
 mod load;
 mod process;
 mod sample;
+mod store;
 mod tls;
 mod watched;
 
@@ -41,6 +42,11 @@ const BENCHES: &[Bench] = &[
         run: dissect::bench,
     },
     Bench {
+        name: "store",
+        measures: "made-up traffic: calls/s per core, bytes per call, 20 questions to the store and to DuckDB over the same files",
+        run: store::bench,
+    },
+    Bench {
         name: "tls",
         measures: "nginx and Go over HTTPS + wrk under nothing, Remora without and with plaintext: throughput kept, CPU per call",
         run: tls::bench,
@@ -53,6 +59,8 @@ Options:
   --seconds N    length of a turn of `capture` and `tls` (default 8)
   --protocol P   the one protocol that `dissect` measures
   --quick        `dissect` in one round with small captures
+  --calls N,N    calls that `store` is asked over (default 1000000,10000000; of 10 million 3 GB of disk)
+  --dir DIR      where `store` keeps them and finds them again
 
 REMORA_BIN names a binary to measure instead of building one.";
 

@@ -131,6 +131,13 @@ impl Row<'_> {
             Expr::LowerAscii(e) => Value::Text(self.text(e)?.to_ascii_lowercase()),
             Expr::UpperAscii(e) => Value::Text(self.text(e)?.to_ascii_uppercase()),
             Expr::ParseInt(e) => Value::Int(self.text(e)?.parse().ok()?),
+            Expr::Json { of, path } => {
+                Value::Text(crate::json_value(self.text(of)?.as_bytes(), path)?.into_owned())
+            }
+            Expr::ListItem { list, index } => match (self.row)(*list)? {
+                Value::List(l) => Value::Text(l.get(*index)?.clone()),
+                _ => return None,
+            },
             Expr::IntToText(e) => match self.value(e)? {
                 Value::Int(n) => Value::Text(n.to_string()),
                 _ => return None,

@@ -7,7 +7,7 @@
 use regex::Regex;
 use remora_model::{FieldId, FieldType, Timestamp};
 
-use crate::Network;
+use crate::{JsonStep, Network};
 
 /// Type of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -330,6 +330,20 @@ pub enum Expr {
     /// The integer that a text spells (decimal digits after an optional sign, nothing else);
     /// unknown when it spells none or one beyond 64 bits.
     ParseInt(Box<Expr>),
+    /// The value inside a text of JSON, as [`crate::json_value`] finds it; unknown where it finds none.
+    Json {
+        /// The text.
+        of: Box<Expr>,
+        /// The way to the value.
+        path: Vec<JsonStep>,
+    },
+    /// An element of a list field; unknown where the list has not so many.
+    ListItem {
+        /// Field of type list.
+        list: FieldId,
+        /// Which one, counted from 0.
+        index: usize,
+    },
     /// The decimal digits of an integer.
     IntToText(Box<Expr>),
     /// The address that a text spells lies in the network; unknown when it spells none.
@@ -385,6 +399,8 @@ impl Expr {
             | Self::MapValueOr { .. }
             | Self::LowerAscii(_)
             | Self::UpperAscii(_)
+            | Self::Json { .. }
+            | Self::ListItem { .. }
             | Self::IntToText(_) => Type::Text,
             Self::Size(_) | Self::ParseInt(_) => Type::Int,
             Self::Arith { op, left, right } => match (op, left.ty(), right.ty()) {
@@ -405,6 +421,7 @@ impl Expr {
             | Self::HasKey { .. }
             | Self::MapValue { .. }
             | Self::MapValueOr { .. }
+            | Self::ListItem { .. }
             | Self::Has(_) => {}
             Self::Compare { left: a, right: b, .. }
             | Self::Arith { left: a, right: b, .. }
@@ -419,6 +436,7 @@ impl Expr {
             | Self::UpperAscii(e)
             | Self::ParseInt(e)
             | Self::IntToText(e)
+            | Self::Json { of: e, .. }
             | Self::InSet { needle: e, .. }
             | Self::InList { needle: e, .. }
             | Self::Matches { subject: e, .. }
@@ -444,6 +462,7 @@ impl Expr {
             Self::Field(id)
             | Self::Has(id)
             | Self::InList { list: id, .. }
+            | Self::ListItem { list: id, .. }
             | Self::HasKey { map: id, .. }
             | Self::MapValue { map: id, .. }
             | Self::MapValueOr { map: id, .. }

@@ -39,6 +39,11 @@ pub const FUNCTIONS: &[FunctionDef] = &[
         "int(request.headers[\"age\"]) > 60",
         "the integer that a text spells; unknown when it spells none",
     ),
+    function(
+        "json",
+        "json(response.body).error.code == \"E42\"",
+        "the value inside a text of JSON; unknown where there is none",
+    ),
     function("string", "string(status_code).startsWith(\"5\")", "the digits of an integer"),
     function(
         "ip_in",

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod expr;
 pub mod filter;
 pub mod functions;
+mod json;
 mod lexer;
 pub mod limits;
 pub mod network;
@@ -34,6 +35,7 @@ pub use explain::{ExplainedField, Explanation, explain};
 pub use expr::{ArithOp, CompareOp, Expr, Literal, Pattern, Quantifier, TextOp, Type};
 pub use filter::{Filter, Target, TimeRange};
 pub use functions::{FUNCTIONS, FunctionDef};
+pub use json::{JsonStep, json_value};
 pub use network::Network;
 pub use print::quoted;
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use remora_model::{FieldId, Timestamp};
 
-use crate::{ArithOp, Expr, Literal, duration};
+use crate::{ArithOp, Expr, JsonStep, Literal, duration};
 
 /// How tightly an expression binds; one that binds less than its place demands stands in
 /// parentheses.
@@ -76,6 +76,14 @@ pub fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// Whether a key can stand behind a point. Words that mean something to the parser may not.
+fn is_name(key: &str) -> bool {
+    const WORDS: [&str; 8] = ["true", "false", "null", "nil", "and", "or", "in", "not"];
+    key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !WORDS.iter().any(|w| key.eq_ignore_ascii_case(w))
 }
 
 /// Characters of a filter that a message repeats.
@@ -209,6 +217,30 @@ fn write(out: &mut String, expr: &Expr, least: Binds) {
         Expr::LowerAscii(e) => method(out, e, "lowerAscii", ""),
         Expr::UpperAscii(e) => method(out, e, "upperAscii", ""),
         Expr::ParseInt(e) => call(out, "int", &[&print(e)]),
+        Expr::Json { of, path } => {
+            call(out, "json", &[&print(of)]);
+            for step in path {
+                match step {
+                    JsonStep::Key(key) if is_name(key) => {
+                        out.push('.');
+                        out.push_str(key);
+                    }
+                    JsonStep::Key(key) => {
+                        out.push('[');
+                        out.push_str(&quoted(key));
+                        out.push(']');
+                    }
+                    JsonStep::Index(index) => {
+                        // Infallible on a String.
+                        let _ = write!(out, "[{index}]");
+                    }
+                }
+            }
+        }
+        Expr::ListItem { list, index } => {
+            out.push_str(name(*list));
+            let _ = write!(out, "[{index}]");
+        }
         Expr::IntToText(e) => call(out, "string", &[&print(e)]),
         Expr::IpIn { ip, network } => call(out, "ip_in", &[&print(ip), &quoted(&network.to_string())]),
         Expr::Quantified { quantifier, over, predicate } => {

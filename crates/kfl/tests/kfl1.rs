@@ -51,6 +51,23 @@ const SAME: &[(&str, &str)] = &[
         "path startsWith \"/api\" and not path endsWith \".js\"",
         "path.startsWith(\"/api\") && !path.endsWith(\".js\")",
     ),
+    ("timestamp >= now() - months(1)", "timestamp >= now() - duration(\"30d\")"),
+    ("timestamp >= now() - years(2)", "timestamp >= now() - duration(\"730d\")"),
+    ("http2 and response.status == 500", "http && http_version == \"HTTP/2\" && status_code == 500"),
+    ("https", "tls && http"),
+    ("elapsedTime > 500", "elapsed_time / 1000 > 500"),
+    ("redis and request.key == \"cart:7\"", "redis && redis_key == \"cart:7\""),
+    ("response.size > 1000", "response_bytes > 1000"),
+    ("gqlv1 or gqlv2", "gqlv1 || gqlv2"),
+    (
+        "request.command == \"find\"",
+        "(redis ? redis_type : mongodb ? mongodb_command : postgresql ? postgresql_command : mysql_command) == \"find\"",
+    ),
+    ("request.questions[0] == \"example.com\"", "dns_questions[0] == \"example.com\""),
+    ("response.content.text.json().error.code == 7", "json(response.body).error.code == 7"),
+    ("json(response.body)[\"error\"][\"code\"] == \"E1\"", "json(response.body).error.code == \"E1\""),
+    ("json(response.body).ok == true", "json(response.body).ok == \"true\""),
+    ("json(request.body).id in [1, 2]", "int(json(request.body).id) in [1, 2]"),
 ];
 
 #[test]
@@ -61,6 +78,22 @@ fn old_spellings_mean_the_same() {
         });
         assert_eq!(old_filter.normalised, new_filter.normalised, "{old}");
         assert_eq!(old_filter.expr, new_filter.expr, "{old}");
+    }
+}
+
+#[test]
+fn flows_have_their_names_of_kfl2() {
+    for (theirs, ours) in [
+        ("tcp_flow && flow_state == \"open\"", "tcp && conn_state == \"open\""),
+        ("udp_conn and \"dns\" in flow_l7_detected", "udp && \"dns\" in conn_l7_detected"),
+        ("conn_local_bytes > 5", "(has(dst.process) ? dst.bytes : src.bytes) > 5"),
+        ("flow_remote_pkts > 5", "(has(dst.process) ? src.packets : dst.packets) > 5"),
+    ] {
+        let [theirs, ours] = [theirs, ours].map(|text| {
+            compile(text, Target::Flows, common::now()).unwrap_or_else(|e| panic!("{}", render_all(&e, text)))
+        });
+        assert_eq!(theirs.expr, ours.expr);
+        assert!(theirs.warnings.is_empty());
     }
 }
 
@@ -87,6 +120,12 @@ fn mistakes_in_old_spellings_are_errors() {
         ("timestamp > now() - minutes(\"5\")", "minutes(5)"),
         ("timestamp > now() - weeks(9999999999)", "out of range"),
         ("request.path contains", "did you mean `.contains"),
+        ("json(response.body, path) == \"x\"", "one text"),
+        ("json(status_code).a == \"x\"", "must be a string"),
+        ("json(response.body)[-1] == \"x\"", "a number from 0"),
+        ("dns_questions[-1] == \"x\"", "counted from 0"),
+        ("dns_questions[path] == \"x\"", "not a number of its elements"),
+        ("http && json(response.body).error", "not a condition"),
         ("response.statu == 500", "no field is called `response.statu`"),
     ] {
         let errors = compile(text, Target::Calls, common::now()).expect_err(text);

@@ -79,13 +79,19 @@ const PUBLISHED: &[(&str, Target, &[&str])] = {
     ]
 };
 
+/// Names that are understood without being in the catalogue.
+const OTHER_NAMES: &[&str] = &["conn_local_bytes", "tcp_flow"];
+
 #[test]
 fn published_filters_compile_or_name_what_is_missing() {
     let mut accepted = 0;
     for (text, target, fields) in PUBLISHED {
-        let missing: Vec<&str> = fields.iter().copied().filter(|f| by_name(f).is_none()).collect();
+        let missing: Vec<&str> =
+            fields.iter().copied().filter(|f| by_name(f).is_none() && !OTHER_NAMES.contains(f)).collect();
         match compile(text, *target, common::now()) {
             Ok(filter) => {
+                let missing: Vec<_> =
+                    missing.into_iter().filter(|name| !OTHER_NAMES.contains(name)).collect();
                 assert!(missing.is_empty(), "{text} was accepted without {missing:?}");
                 assert!(filter.warnings.is_empty(), "{}", render_all(&filter.warnings, text));
                 accepted += 1;
@@ -99,5 +105,5 @@ fn published_filters_compile_or_name_what_is_missing() {
             }
         }
     }
-    assert!(accepted >= 14, "only {accepted} were accepted");
+    assert!(accepted >= 17, "only {accepted} were accepted");
 }

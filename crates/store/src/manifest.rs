@@ -16,7 +16,8 @@ use crate::{Error, Result, SourceId};
 
 const CURRENT: &str = "manifest.json";
 const COPY: &str = "manifest.copy.json";
-const TEMPORARY: &str = "manifest.json.tmp";
+/// What a change is written to first; a crash may leave it behind.
+pub(crate) const TEMPORARY: &str = "manifest.json.tmp";
 
 /// Version of the format; a higher one is refused.
 const VERSION: u32 = 1;

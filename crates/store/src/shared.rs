@@ -431,7 +431,8 @@ fn remove_orphans(
             damaged.push((entry.metadata().and_then(|m| m.modified()).ok(), entry.path()));
         }
         let path = entry.path();
-        if !is_ours(&name) || live.iter().any(|s| s.path() == path) {
+        let is_torn_manifest = name == manifest::TEMPORARY;
+        if !(is_ours(&name) || is_torn_manifest) || live.iter().any(|s| s.path() == path) {
             continue;
         }
         if doubtful && !name.ends_with(".tmp") {

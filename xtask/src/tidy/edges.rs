@@ -15,7 +15,8 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("remora-dissect", &["remora-model"]),
     ("remora-kfl", &["remora-model"]),
     ("remora-wire", &["remora-model"]),
-    ("remora-store", &["remora-model", "remora-kfl"]),
+    ("remora-synth", &["remora-model"]),
+    ("remora-store", &["remora-model", "remora-kfl", "remora-synth"]),
     ("remora-tlsfind", &[]),
     ("remora-ring", &[]),
     (

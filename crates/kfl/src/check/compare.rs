@@ -26,7 +26,7 @@ impl Checker<'_> {
             return self.compare_pattern(op, left, right);
         }
         let (l, r) = (self.any(left), self.any(right));
-        let (l, r) = (l?, r?);
+        let (l, r) = Self::agree(l?, r?);
         self.check_comparable(op, (&l, left.span), (&r, right.span), span)?;
         let settle = |this: &mut Self, e: Expr, other: &Expr, span: Span| match e {
             Expr::Literal(Literal::Text(t)) if matches!(op, CompareOp::Eq | CompareOp::Ne) => {
@@ -223,8 +223,11 @@ impl Checker<'_> {
         }
         let needle_expr = self.any(needle);
         let checked: Vec<_> = items.iter().map(|n| Some((self.any(n)?, n.span))).collect();
-        let needle_expr = needle_expr?;
+        let mut needle_expr = needle_expr?;
         let checked: Vec<(Expr, Span)> = checked.into_iter().collect::<Option<_>>()?;
+        if let Some((first, _)) = checked.first() {
+            needle_expr = Self::agree(needle_expr, first.clone()).0;
+        }
         let mut set = Vec::new();
         let mut computed = Vec::new();
         for (item, span) in checked {

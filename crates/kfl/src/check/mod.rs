@@ -3,6 +3,7 @@
 mod call;
 mod compare;
 mod fold;
+mod json;
 mod legacy;
 mod resolve;
 mod text;
@@ -134,6 +135,7 @@ impl<'a> Checker<'a> {
                     Diagnostic::error(node.span, "a list can only stand after `in` or before a macro");
                 self.report(found.help("method in [\"GET\", \"HEAD\"]"))
             }
+            _ if Self::is_json(node) => self.json(node),
             Kind::Ident(_) | Kind::Select { .. } => self.path(node),
             Kind::Index { of, key } => self.index(of, key, node.span),
             Kind::Call { receiver, name, name_span, args } => {

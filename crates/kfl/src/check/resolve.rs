@@ -27,6 +27,7 @@ impl Checker<'_> {
                 let (_, ours) = SIDES.iter().find(|(theirs, _)| *theirs == side)?;
                 by_name(&format!("{ours}.{rest}"))
             })
+            .or_else(|| legacy::same(name))
             .or_else(|| legacy::field(name))
     }
 
@@ -51,6 +52,16 @@ impl Checker<'_> {
                 Bound::Element(_) => Expr::Element,
                 Bound::Constant(text) => Expr::Literal(Literal::Text(text.clone())),
             });
+        }
+        if let Some((expr, says)) = legacy::expression(&names.join("."), self.target) {
+            if let Some(says) = says {
+                let note = format!("`{}` is {says}", names.join("."));
+                let _: Option<()> = self.report(Diagnostic::note(node.span, note));
+            }
+            let mut fields = Vec::new();
+            expr.walk(&mut |e| fields.extend(e.own_field()));
+            fields.into_iter().try_for_each(|id| self.check_field(id.def(), node.span))?;
+            return Some(expr);
         }
         let longest = (1..=names.len()).rev().find_map(|n| Some((n, Self::named(&names[..n].join("."))?)));
         let Some((used, def)) = longest else {
@@ -170,13 +181,7 @@ impl Checker<'_> {
                 let key = self.settle_key(id, &text, key.span);
                 Some(Expr::MapValue { map: id, key })
             }
-            Type::List => {
-                let found =
-                    Diagnostic::error(span, format!("`{name}` is a list, its elements have no numbers here"));
-                self.report(
-                    found.help(format!("{name}.exists(x, x == \"...\") asks whether any element is so")),
-                )
-            }
+            Type::List => self.list_item(id, key, span),
             ty => {
                 let message = format!("`{name}` is {}, it cannot be indexed", super::with_article(ty));
                 self.error(span, message)

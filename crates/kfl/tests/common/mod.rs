@@ -56,6 +56,7 @@ const TEXTS: &[&str] = &[
     "q\"uote\\",
     "x-id",
     "e",
+    "{\"a\": {\"b\": [\"x\", 42]}, \"host\": \"GET\"}",
 ];
 const KEYS: &[&str] = &["x-id", "X-Id", "host", "etag", "a"];
 const NETWORKS: &[&str] = &["10.0.0.0/8", "fd00::/8", "0.0.0.0/0", "10.1.2.3", "::ffff:10.0.0.0/104"];
@@ -205,7 +206,12 @@ impl<'r> Writer<'r> {
         if self.element {
             return "it".to_owned();
         }
-        match self.random.below(4) {
+        match self.random.below(6) {
+            4 if !self.plain_cel => format!("{}[{}]", self.field(FieldType::List), self.random.below(2)),
+            5 if !self.plain_cel => {
+                let way = self.random.of(&[".a.b[1]", ".host", "[\"a\"]", "", ".a[0]"]);
+                format!("json({}){way}", self.field(FieldType::Text))
+            }
             0 if self.target == Target::Calls => format!("{}[{}]", self.field(FieldType::Map), self.key()),
             1 if depth > 0 && !self.plain_cel => format!("({}).lowerAscii()", self.text(depth - 1)),
             _ => self.field(FieldType::Text).to_owned(),

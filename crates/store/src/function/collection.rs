@@ -87,6 +87,23 @@ pub(super) fn map_value(map: &ArrayRef, key: &str) -> Result<ArrayRef> {
     Ok(Arc::new(out.finish()))
 }
 
+/// The same, with a text for rows without the map or the key.
+pub(super) fn map_value_or(map: &ArrayRef, key: &str, default: &str) -> Result<ArrayRef> {
+    let values = map_value(map, key)?;
+    Ok(Arc::new(strings(&values)?.iter().map(|v| v.or(Some(default))).collect::<StringArray>()))
+}
+
+/// The element at a place, counted from 0.
+pub(super) fn item(list: &ArrayRef, index: usize) -> Result<ArrayRef> {
+    let (offsets, items) = elements(list)?;
+    let items = strings(items)?;
+    let found = (0..list.len()).map(|row| {
+        let at = range(offsets, row).nth(index).filter(|_| list.is_valid(row))?;
+        items.is_valid(at).then(|| items.value(at))
+    });
+    Ok(Arc::new(found.collect::<StringArray>()))
+}
+
 pub(super) fn join(list: &ArrayRef) -> Result<ArrayRef> {
     let (offsets, items) = elements(list)?;
     let items = strings(items)?;

@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr::PhysicalExpr;
-use remora_kfl::{Network, Pattern, Quantifier, TextOp};
+use remora_kfl::{JsonStep, Network, Pattern, Quantifier, TextOp};
 
 pub(crate) use collection::ELEMENT;
 
@@ -61,6 +61,12 @@ pub(crate) enum Op {
     HasKey(String),
     /// (map) -> text
     MapValue(String),
+    /// (map) -> text, never unknown
+    MapValueOr(String, String),
+    /// (text) -> text, the value inside of JSON
+    Json(Vec<JsonStep>),
+    /// (list) -> text
+    ListItem(usize),
     /// (list or map) -> bool
     Quantified(Quantified),
     /// (list) -> text, elements joined by `, `
@@ -143,6 +149,9 @@ impl Op {
             | Self::ToText
             | Self::Shape
             | Self::MapValue(_)
+            | Self::MapValueOr(..)
+            | Self::Json(_)
+            | Self::ListItem(_)
             | Self::JoinList => DataType::Utf8,
             Self::TextSize | Self::ParseInt | Self::Div | Self::Rem | Self::CollectionSize => DataType::Int64,
             Self::QueryString
@@ -172,6 +181,9 @@ impl Op {
             Self::CollectionSize => collection::size(arg),
             Self::HasKey(key) => collection::has_key(arg, key),
             Self::MapValue(key) => collection::map_value(arg, key),
+            Self::MapValueOr(key, default) => collection::map_value_or(arg, key, default),
+            Self::Json(path) => text::json(arg, path),
+            Self::ListItem(index) => collection::item(arg, *index),
             Self::Quantified(q) => collection::quantified(arg, q),
             Self::JoinList => collection::join(arg),
             Self::QueryString => derive::query_string(arg),

@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArr
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::Result;
 use memchr::memmem::Finder;
-use remora_kfl::{Network, Pattern, TextOp};
+use remora_kfl::{JsonStep, Network, Pattern, TextOp, json_value};
 
 use super::wrong_type;
 
@@ -71,6 +71,12 @@ pub(super) fn ip_in(array: &ArrayRef, network: &Network) -> Result<ArrayRef> {
 
 pub(super) fn map(array: &ArrayRef, f: impl Fn(&str) -> String) -> Result<ArrayRef> {
     Ok(Arc::new(bytes(array)?.map(|r| r.map(|b| f(&lossy(b)))).collect::<StringArray>()))
+}
+
+/// The value at the end of the way; unknown where the text is no JSON or the way leads nowhere.
+pub(super) fn json(array: &ArrayRef, path: &[JsonStep]) -> Result<ArrayRef> {
+    let values = bytes(array)?.map(|r| r.and_then(|b| json_value(b, path)));
+    Ok(Arc::new(values.collect::<StringArray>()))
 }
 
 pub(super) fn to_int(array: &ArrayRef, f: impl Fn(&str) -> Option<i64>) -> Result<ArrayRef> {

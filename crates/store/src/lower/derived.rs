@@ -1,7 +1,7 @@
 //! How derived fields come from columns.
 
 use arrow::datatypes::DataType;
-use datafusion::functions::core::expr_fn::{coalesce, nullif};
+use datafusion::functions::core::expr_fn::nullif;
 use datafusion::functions::string::expr_fn::concat_ws;
 use datafusion::functions::unicode::expr_fn::left;
 use datafusion::logical_expr::{Case, Expr, cast, lit, when};
@@ -9,7 +9,7 @@ use remora_model::field::{self as f, Rule};
 use remora_model::row::SUMMARY_CHARS;
 use remora_model::{CaptureSource, FieldId, FieldType, Protocol, Storage, Transport};
 
-use super::column;
+use super::{column, first_known};
 use crate::function::Op;
 
 /// Bytes that frame a DNS message over TCP (RFC 1035 section 4.2.2).
@@ -17,7 +17,7 @@ const DNS_TCP_LENGTH: i64 = 2;
 
 /// The rule of a derived field; `None` for a field that has none.
 pub(super) fn derived(id: FieldId) -> Option<Expr> {
-    let either = |a, b| coalesce(vec![column(a), column(b)]);
+    let either = |a, b| first_known(vec![column(a), column(b)]);
     let transport = |t: Transport| column(f::TRANSPORT).eq(lit(t.name()));
     if let Storage::Derived(rule) = id.def().storage
         && rule != Rule::Own
@@ -30,10 +30,10 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
         f::ENDPOINT => endpoint()?,
         f::TIMESTAMP => column(f::TS),
         f::CONN_ID => column(f::FLOW_ID),
-        f::PROCESS_NAME | f::LOCAL_PROCESS_NAME => either(f::DST_PROCESS, f::SRC_PROCESS),
+        f::PROCESS_NAME | f::LOCAL_PROCESS_NAME => either(f::DST_PROCESS, f::SRC_PROCESS)?,
         // The server is the near side if its process is known, so the client is the far one.
         f::REMOTE_PROCESS_NAME => case(column(f::DST_PROCESS).is_not_null(), column(f::SRC_PROCESS))?,
-        f::CONTAINER_ID => either(f::DST_CONTAINER, f::SRC_CONTAINER),
+        f::CONTAINER_ID => either(f::DST_CONTAINER, f::SRC_CONTAINER)?,
         f::DNS_RESOLUTIONS => Op::Distinct.call(vec![column(f::SRC_DNS), column(f::DST_DNS)]),
         f::CAPTURE_BACKEND => when(
             column(f::CAPTURE_SOURCE).eq(lit(CaptureSource::EbpfTls.name())),
@@ -53,7 +53,7 @@ pub(super) fn derived(id: FieldId) -> Option<Expr> {
         f::DNS_TOTAL_SIZE => dns_length(f::REQUEST_BYTES)? + dns_length(f::RESPONSE_BYTES)?,
         f::KAFKA_SIZE => case(
             protocol(Protocol::Kafka),
-            coalesce(vec![column(f::REQUEST_BYTES), column(f::RESPONSE_BYTES)]),
+            first_known(vec![column(f::REQUEST_BYTES), column(f::RESPONSE_BYTES)])?,
         )?,
         f::CONN | f::FLOW => lit(true),
         _ => return None,
@@ -124,7 +124,7 @@ fn endpoint() -> Option<Expr> {
 fn outcome() -> Option<Expr> {
     by_protocol(|p| {
         let parts: Vec<Expr> = p.outcome().iter().map(|id| text(*id)).collect();
-        (!parts.is_empty()).then(|| coalesce(parts))
+        first_known(parts)
     })
 }
 

@@ -7,8 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
-use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit, when};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, Operator, cast, lit, when};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionContext;
 use remora_kfl::{ArithOp, CompareOp, Expr as Kfl, Literal, Type};
@@ -38,8 +37,7 @@ pub(crate) fn lower(expr: &Kfl, table: Table) -> Result<Expr> {
         Kfl::HasKey { map, key } => Op::HasKey(key.clone()).call(vec![field(*map, table)?]),
         Kfl::MapValue { map, key } => Op::MapValue(key.clone()).call(vec![field(*map, table)?]),
         Kfl::MapValueOr { map, key, default } => {
-            let value = Op::MapValue(key.clone()).call(vec![field(*map, table)?]);
-            coalesce(vec![value, lit(default.as_str())])
+            Op::MapValueOr(key.clone(), default.clone()).call(vec![field(*map, table)?])
         }
         Kfl::Has(id) => field(*id, table)?.is_not_null(),
         // Bodies are searched as bytes, not turned into text first.
@@ -57,6 +55,8 @@ pub(crate) fn lower(expr: &Kfl, table: Table) -> Result<Expr> {
         Kfl::LowerAscii(e) => Op::LowerAscii.call(vec![low(e)?]),
         Kfl::UpperAscii(e) => Op::UpperAscii.call(vec![low(e)?]),
         Kfl::ParseInt(e) => Op::ParseInt.call(vec![low(e)?]),
+        Kfl::Json { of, path } => Op::Json(path.clone()).call(vec![low(of)?]),
+        Kfl::ListItem { list, index } => Op::ListItem(*index).call(vec![field(*list, table)?]),
         Kfl::IntToText(e) => cast(low(e)?, DataType::Utf8),
         Kfl::IpIn { ip, network } => Op::IpIn(*network).call(vec![low(ip)?]),
         Kfl::Quantified { quantifier, over, predicate } => {
@@ -113,6 +113,18 @@ fn literal(l: &Literal) -> Expr {
         Literal::Text(s) => lit(s.as_str()),
         Literal::Time(t) => instant(t.0),
     }
+}
+
+/// The first of these that is known. DataFusion's `coalesce` must be rewritten before it can run, and expressions
+/// that are compiled outside of a plan are not always rewritten so often.
+fn first_known(mut all: Vec<Expr>) -> Option<Expr> {
+    let last = all.pop()?;
+    let branches: Vec<_> =
+        all.into_iter().map(|e| (Box::new(e.clone().is_not_null()), Box::new(e))).collect();
+    if branches.is_empty() {
+        return Some(last);
+    }
+    Some(Expr::Case(Case::new(None, branches, Some(Box::new(last)))))
 }
 
 /// An instant as a literal.

@@ -167,22 +167,24 @@ impl Engine {
             let _slot = slots.acquire_owned().await.map_err(|_| Error::Closed)?;
             query(session).await
         };
-        let task = runtime.spawn(tokio::time::timeout(deadline, work));
+        let task = runtime.spawn(work);
         let mut guard =
             Guard { task: task.abort_handle(), shared: Arc::clone(&self.shared), finished: false };
         let mut closed = self.closed.subscribe();
+        // The deadline is kept here and not among the queries' threads: those look at their timers only now and then
+        // when all of them are busy.
         let ended = tokio::select! {
-            ended = task => Some(ended),
-            _ = closed.wait_for(|c| *c) => None,
+            ended = task => Ok(ended),
+            _ = closed.wait_for(|c| *c) => Err(Error::Closed),
+            () = tokio::time::sleep(deadline) => Err(Error::Deadline(deadline)),
         };
         let result = match ended {
-            Some(Ok(Ok(result))) => result,
-            Some(Ok(Err(_))) => Err(Error::Deadline(deadline)),
-            Some(Err(e)) if e.is_panic() => Err(Error::Internal("a query panicked".to_owned())),
-            Some(Err(_)) => Err(Error::Closed),
-            None => {
+            Ok(Ok(result)) => result,
+            Ok(Err(e)) if e.is_panic() => Err(Error::Internal("a query panicked".to_owned())),
+            Ok(Err(_)) => Err(Error::Closed),
+            Err(e) => {
                 guard.task.abort();
-                Err(Error::Closed)
+                Err(e)
             }
         };
         guard.finished = true;

@@ -30,6 +30,10 @@ pub(super) const ID_KEY: &str = "__id";
 /// Segments looked at before the first check whether that was enough.
 const FIRST_STEP: usize = 2;
 
+/// By how much a step is larger than the one before. Each is a plan of its own, which costs milliseconds, and what
+/// is rare is looked for in all of them.
+const STEP_GROWTH: usize = 5;
+
 impl Session {
     /// A frame over some parts of a table.
     pub(super) fn frame(&self, table: Table, parts: Vec<Part>) -> Result<DataFrame> {
@@ -206,7 +210,7 @@ async fn first(
             keys.reverse();
         }
         keys.truncate(limit);
-        step *= 2;
+        step = step.saturating_mul(STEP_GROWTH);
     }
     Ok(keys)
 }
@@ -299,9 +303,13 @@ pub(super) async fn select_rows(
 ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     select.push(column(field::TS).alias(TS_KEY));
     select.push(column(id).alias(ID_KEY));
+    let nothing = parts.is_empty();
     let frame = session.frame(table, parts)?;
     let frame = frame.filter(predicate).and_then(|f| f.select(select)).map_err(|e| session.error(&e))?;
     let schema = Arc::new(frame.schema().as_arrow().clone());
+    if nothing {
+        return Ok((schema, Vec::new()));
+    }
     let mut batches = session.collect(frame).await?;
     for b in &mut batches {
         // Plans differ from their schema in what may be null, which joining them would refuse.

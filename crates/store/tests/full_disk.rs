@@ -1,111 +1,20 @@
-//! A process that dies while it stores, and a disk that is full.
+//! A disk that is full.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::*;
-use remora_store::{Appended, Condition, Error, SourceId, Store, StoreConfig};
+use remora_store::{Condition, Error, SourceId, Store, StoreConfig};
 
-/// Tells a copy of this test binary to be the process that is killed.
-const CHILD: &str = "REMORA_STORE_CRASH_DIR";
 const PER_MESSAGE: i64 = 10;
-
-/// Seals, merges and deletes all the time, so that every kill hits something.
-fn busy(dir: &Path) -> StoreConfig {
-    StoreConfig {
-        seal_after: Duration::from_millis(1),
-        merge_fan_in: 3,
-        merge_cpu_percent: 100,
-        row_group_rows: 64,
-        ..config(dir)
-    }
-}
 
 fn ids_of(seq: u64) -> std::ops::Range<i64> {
     let first = i64::try_from(seq).unwrap() * PER_MESSAGE;
     first..first + PER_MESSAGE
-}
-
-/// Appends without end, from where the store says that it stands, and tells what is durable.
-#[test]
-fn child() {
-    let Ok(dir) = std::env::var(CHILD) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let store = Store::open(busy(Path::new(&dir))).unwrap();
-        let mut durable = store.durable();
-        tokio::spawn(async move {
-            while durable.changed().await.is_ok() {
-                let seq = durable.borrow_and_update().get(&source()).copied().unwrap_or(0);
-                let mut out = std::io::stdout();
-                // Read by the parent as a promise.
-                writeln!(out, "durable {seq}").unwrap();
-                out.flush().unwrap();
-            }
-        });
-        let mut seq = store.received(&source()).unwrap_or(0);
-        loop {
-            seq += 1;
-            assert_eq!(store.append(&source(), seq, calls(ids_of(seq))).await.unwrap(), Appended::New);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    });
-}
-
-#[tokio::test]
-async fn killed_at_any_point_it_keeps_what_it_acknowledged_and_doubles_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    // The moments differ from run to run by themselves: the child's pace is the scheduler's.
-    for round in 0..12u64 {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["child", "--exact", "--nocapture", "--test-threads=1"])
-            .env(CHILD, dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut promised = 0;
-        let enough = 3 + round * 2;
-        let mut seen = 0;
-        while seen < enough {
-            let line = lines.next().expect("the child ended by itself").unwrap();
-            if let Some(seq) = line.split("durable ").nth(1) {
-                promised = seq.trim().parse().unwrap();
-                seen += 1;
-            }
-        }
-        std::thread::sleep(Duration::from_micros(round * 700));
-        process.kill().unwrap();
-        process.wait().unwrap();
-        // What it said between the last line read and its death is a promise too.
-        for line in lines.map_while(Result::ok) {
-            if let Some(seq) = line.split("durable ").nth(1).and_then(|s| s.trim().parse().ok()) {
-                promised = seq;
-            }
-        }
-
-        let store =
-            Store::open(StoreConfig { seal_after: Duration::from_secs(3600), ..busy(dir.path()) }).unwrap();
-        let m = store.metrics();
-        assert_eq!(
-            (m.missing_segments, m.damaged_segments, m.manifest_fallbacks),
-            (0, 0, 0),
-            "round {round}"
-        );
-        let kept = store.received(&source()).unwrap_or(0);
-        assert!(kept >= promised, "round {round}: {promised} was acknowledged, {kept} is there");
-        let mut ids = all_ids(&store, query(""), 10_000).await;
-        ids.reverse();
-        let wanted: Vec<i64> = (1..=kept).flat_map(ids_of).collect();
-        assert_eq!(ids.len(), wanted.len(), "round {round}");
-        assert_eq!(ids, wanted, "round {round}");
-    }
 }
 
 /// A file system of a few megabytes that ends with the test.
