@@ -18,8 +18,8 @@ use aya_ebpf::{
 use remora_abi::direction;
 
 use crate::{
-    tls::{Call, arg, code, enter, frame, fresh_id, pop, returned, thread},
     maps::TLS_THREADS,
+    tls::{Call, arg, code, enter, frame, fresh_id, pop, returned, thread},
     tls_record::{send, send_list},
     tls_trial::{Tried, begin_joined, input_before, judge, watch},
 };

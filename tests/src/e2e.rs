@@ -5,6 +5,7 @@ pub mod brokers;
 pub mod mcp;
 pub mod netns;
 pub mod python;
+pub mod recorder;
 pub mod remora;
 pub mod servers;
 

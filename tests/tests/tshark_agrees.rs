@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use remora_tests::e2e::netns::{self, Pair};
+use remora_tests::e2e::recorder::Recorder;
 use remora_tests::e2e::remora::{Remora, binary, free_port};
 use remora_tests::e2e::servers::{self, Server};
 use remora_tests::e2e::{objects, output, skipped, text, wait_for};
@@ -14,42 +15,6 @@ use serde_json::Value;
 
 const FIELDS: &str = "method,url,path,status_code,request_bytes,response_bytes,response_body_size,\
     request_body_size,incomplete,dns_questions,dns_rcode,dns_question_types";
-
-/// tcpdump that writes to a file while it lives.
-struct Recorder(Child);
-
-impl Recorder {
-    /// Records an interface of a namespace, of each packet so many bytes (0: all).
-    fn start(space: Option<&str>, interface: &str, snaplen: u32, file: &Path, ports: &[u16]) -> Result<Self> {
-        let filter: Vec<String> = ports.iter().map(|p| format!("port {p}")).collect();
-        let mut command = netns::command(space, "tcpdump");
-        command.args(["-i", interface, "-s", &snaplen.to_string()]);
-        command.args(["-U", "-B", "65536", "-Z", "root", "-w"]).arg(file);
-        let errors = file.with_extension("errors");
-        command.arg(filter.join(" or ")).stderr(std::fs::File::create(&errors)?).stdin(Stdio::null());
-        let recorder = Self(command.spawn()?);
-        // It says so when its socket is open.
-        wait_for("tcpdump records", || {
-            let said = std::fs::read_to_string(&errors)?;
-            Ok(if said.contains("listening on") { Ok(()) } else { Err(said) })
-        })?;
-        Ok(recorder)
-    }
-
-    /// Ends it; what it has not written by then is lost.
-    fn stop(mut self) -> Result<()> {
-        output(Command::new("kill").args(["-INT", &self.0.id().to_string()]))?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
 
 #[test]
 fn live_capture_dissect_and_tshark_agree() -> Result<()> {

@@ -10,7 +10,7 @@ use crate::programs::{
     Running, big, calls, check, curl, hooked, lacks, linked, listens, of, sha256, site, text,
 };
 
-const NODE_SERVER: &str = r#"
+pub(crate) const NODE_SERVER: &str = r#"
 const fs = require("fs"), https = require("https");
 https.createServer({ key: fs.readFileSync("key.pem"), cert: fs.readFileSync("cert.pem") }, (q, a) => {
   const body = fs.readFileSync(q.url.startsWith("/big") ? "big" : "page");
@@ -40,7 +40,7 @@ async def main():
 asyncio.run(main())
 "#;
 
-fn run(program: &str, args: &[&str], port: u16, dir: &Path) -> Running {
+pub(crate) fn run(program: &str, args: &[&str], port: u16, dir: &Path) -> Running {
     let mut command = Command::new(program);
     command.args(args).arg(port.to_string()).current_dir(dir).stdout(Stdio::null()).stderr(Stdio::null());
     Running(command.spawn().unwrap())

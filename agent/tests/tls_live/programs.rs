@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use remora_agent::Agent;
 use remora_model::Table;
@@ -16,6 +17,12 @@ pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Servers with several processes end the others only when they are asked.
+        _ = Command::new("kill").arg(self.pid().to_string()).status();
+        let patience = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < patience && self.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         _ = self.0.kill();
         _ = self.0.wait();
     }
