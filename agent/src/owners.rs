@@ -6,11 +6,9 @@
 //! asked, a few times for each flow.
 
 mod cgroup;
-mod container;
 mod flows;
 mod process;
 
 pub use cgroup::{Cgroups, cgroup_root};
-pub use container::container_id;
 pub use flows::{FlowOwners, SideOwner};
 pub use process::{Process, Processes};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
+use remora_identity::container_id;
 
-use super::{Cgroups, container_id};
+use super::Cgroups;
 use crate::kernel::Owners;
 
 /// A process is looked at again after this long: it may have executed another program, or its id
@@ -26,7 +27,8 @@ pub struct Process {
     pub pid: u32,
     /// Its name; empty when unknown.
     pub name: String,
-    /// Its cgroup-v2 path.
+    /// Its cgroup-v2 path, or that of the version 1 hierarchy which names its container where version
+    /// 2 does not.
     pub cgroup: Option<Arc<str>>,
     /// Its container.
     pub container: Option<String>,
@@ -88,19 +90,24 @@ impl Processes {
         let noted = self.owners.as_ref().and_then(|o| o.process(tgid));
         let cgroup_id = if cgroup_id == 0 { noted.as_ref().map_or(0, |o| o.cgroup_id) } else { cgroup_id };
         let own = if tgid == 0 { None } else { fs::read_to_string(format!("/proc/{tgid}/cgroup")).ok() };
-        let (unified, container) = own.as_deref().map(cgroup_lines).unwrap_or_default();
+        let (unified, contained) = own.as_deref().map(cgroup_lines).unwrap_or_default();
         // The id is the socket's, which is where the connection belongs; the process may have moved.
-        let cgroup = self.cgroups.path(cgroup_id).or_else(|| unified.map(Arc::from));
-        let container = cgroup.as_deref().and_then(container_id).or(container).map(str::to_owned);
+        let mut cgroup = self.cgroups.path(cgroup_id).or_else(|| unified.map(Arc::from));
+        if cgroup.as_deref().and_then(container_id).is_none()
+            && let Some(path) = contained
+        {
+            cgroup = Some(path.into());
+        }
+        let container = cgroup.as_deref().and_then(container_id).map(str::to_owned);
         Process { pid: tgid, name: noted.map(|o| o.comm).unwrap_or_default(), cgroup, container }
     }
 }
 
-/// The version 2 path in `/proc/<pid>/cgroup`, and the container that any of its lines names
-/// (cgroups(7): `hierarchy:controllers:path`, version 2 is hierarchy 0 without controllers).
+/// The version 2 path in `/proc/<pid>/cgroup`, and the first path of any hierarchy that names a
+/// container (cgroups(7): `hierarchy:controllers:path`, version 2 is hierarchy 0 without controllers).
 fn cgroup_lines(text: &str) -> (Option<&str>, Option<&str>) {
     let mut unified = None;
-    let mut container = None;
+    let mut contained = None;
     for line in text.lines() {
         let mut parts = line.splitn(3, ':');
         let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next())
@@ -110,9 +117,9 @@ fn cgroup_lines(text: &str) -> (Option<&str>, Option<&str>) {
         if hierarchy == "0" && controllers.is_empty() {
             unified = Some(path);
         }
-        container = container.or_else(|| container_id(path));
+        contained = contained.or_else(|| container_id(path).map(|_| path));
     }
-    (unified, container)
+    (unified, contained)
 }
 
 #[cfg(test)]
@@ -124,7 +131,10 @@ mod tests {
         let id = "ab12".repeat(16);
         let hybrid =
             format!("12:memory:/docker/{id}\n1:name=systemd:/docker/{id}\n0::/system.slice/x.service\n");
-        assert_eq!(cgroup_lines(&hybrid), (Some("/system.slice/x.service"), Some(&id[..])));
+        assert_eq!(
+            cgroup_lines(&hybrid),
+            (Some("/system.slice/x.service"), Some(&format!("/docker/{id}")[..]))
+        );
         assert_eq!(cgroup_lines("0::/\n"), (Some("/"), None));
         assert_eq!(cgroup_lines("garbage\n\n"), (None, None));
     }

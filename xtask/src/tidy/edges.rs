@@ -13,6 +13,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ("remora-abi", &[]),
     ("remora-model", &[]),
     ("remora-dissect", &["remora-model"]),
+    ("remora-identity", &["remora-model"]),
     ("remora-kfl", &["remora-model"]),
     ("remora-wire", &["remora-model"]),
     ("remora-synth", &["remora-model"]),
@@ -25,6 +26,7 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
             "remora-abi",
             "remora-model",
             "remora-dissect",
+            "remora-identity",
             "remora-kfl",
             "remora-wire",
             "remora-tlsfind",
@@ -33,7 +35,15 @@ pub(crate) const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "remora-hub",
-        &["remora-model", "remora-dissect", "remora-kfl", "remora-wire", "remora-store", "remora-ring"],
+        &[
+            "remora-model",
+            "remora-dissect",
+            "remora-identity",
+            "remora-kfl",
+            "remora-wire",
+            "remora-store",
+            "remora-ring",
+        ],
     ),
     (
         "remora",
@@ -75,7 +85,8 @@ pub(crate) const CONFINED: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Packages that take bytes and time in and give values out: no I/O, no async, no clock.
-pub(crate) const SANS_IO: &[&str] = &["remora-abi", "remora-model", "remora-dissect", "remora-kfl"];
+pub(crate) const SANS_IO: &[&str] =
+    &["remora-abi", "remora-model", "remora-dissect", "remora-identity", "remora-kfl"];
 const IO_CRATES: &[&str] =
     &["tokio", "futures", "libc", "reqwest", "http", "rustls", "tracing", "mio", "rustix"];
 
