@@ -1,4 +1,5 @@
-//! The key log of `remora up`: with it tshark decrypts the same packets.
+//! What `remora up` makes of TLS besides calls: a key log with which tshark decrypts the same packets, and
+//! the word about connections that nobody has read.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use remora_tests::e2e::recorder::Recorder;
 use remora_tests::e2e::remora::{Remora, free_port};
 use remora_tests::e2e::servers::Server;
 use remora_tests::e2e::{output, skipped, text, wait_for};
+use serde_json::Value;
 
 const PROGRAMS: &[&str] = &["nginx", "curl", "openssl", "tcpdump", "tshark"];
 
@@ -30,6 +32,10 @@ fn tshark(file: &Path, keys: Option<&Path>, filter: &str, fields: &[&str]) -> Re
         command.args(["-e", field]);
     }
     Ok(output(&mut command)?.lines().map(str::to_owned).collect())
+}
+
+fn opaque(remora: &Remora) -> Result<Value> {
+    Ok(remora.get("status", &[("since", "all")])?["coverage"]["opaque"].clone())
 }
 
 #[test]
@@ -80,6 +86,46 @@ fn a_key_log_decrypts_what_tcpdump_has_recorded() -> Result<()> {
     })?;
     let without = tshark(&file, None, "http || http2", &["frame.number"])?;
     ensure!(without.is_empty(), "it is decrypted without keys: {without:?}");
+    recorder.stop()?;
+    remora.stop()
+}
+
+#[test]
+fn connections_that_nobody_reads_are_told() -> Result<()> {
+    if skipped("connections_that_nobody_reads_are_told", PROGRAMS) {
+        return Ok(());
+    }
+    let port = free_port()?;
+    let remora = Remora::start(&[&format!("--port={port}"), "--no-tls"])?;
+    let _server = Server::nginx_tls("127.0.0.1", port)?;
+    ensure!(opaque(&remora)?.is_null(), "nothing was sent yet");
+    let file = remora.dir().join("traffic.pcap");
+    let recorder = Recorder::start(None, "lo", 0, &file, &[port])?;
+    for i in 0..5 {
+        ask(port, &format!("/{i}"), &["--http1.1"])?;
+    }
+    let hello = "tls.handshake.type == 1";
+    wait_for("tcpdump has all", || {
+        let streams = tshark(&file, None, hello, &["tcp.stream"])?.len();
+        let ends = tshark(&file, None, "tcp.flags.fin == 1", &["tcp.stream"])?.len();
+        // A FIN may be sent again.
+        Ok(if streams == 5 && ends >= 10 { Ok(()) } else { Err(format!("{streams} {ends}")) })
+    })?;
+    let streams: BTreeSet<String> = tshark(&file, None, hello, &["tcp.stream"])?.into_iter().collect();
+    wait_for("the answer tells as many connections and bytes as tshark sees", || {
+        // The last acknowledgements come after the last FIN.
+        let lengths = tshark(&file, None, "ip", &["ip.len"])?;
+        let bytes = lengths.iter().filter_map(|n| n.parse::<u64>().ok()).sum::<u64>();
+        let told = opaque(&remora)?;
+        let same = told["connections"] == streams.len() && told["bytes"] == bytes;
+        Ok(if same { Ok(()) } else { Err(format!("{told}, tshark: {} and {bytes}", streams.len())) })
+    })?;
+    let status = remora.get("status", &[("since", "all")])?;
+    let summary = text(&status["coverage"], "summary");
+    ensure!(summary.contains("5 TLS connections were not read in plaintext"), "{summary}");
+    ensure!(
+        status["coverage"]["opaque"]["examples"][0].as_str().is_some_and(|e| e.contains(&port.to_string()))
+    );
     recorder.stop()?;
     remora.stop()
 }

@@ -27,7 +27,7 @@ const FIELDS: &[FieldId] =
 pub struct Opaque {
     /// Connections, up to 1000.
     pub connections: usize,
-    /// Their bytes, encrypted.
+    /// Bytes of their IP packets.
     pub bytes: i64,
     /// The most frequent ones, as `client -> server:port`.
     pub examples: Vec<String>,
