@@ -4,6 +4,7 @@
 //! clone, and the tests use the same release profile as the product so that they are not compiled
 //! a second time.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -28,6 +29,9 @@ pub(crate) fn cache_dir() -> PathBuf {
 
 /// `cargo` in the repository, with the shared target directory.
 pub(crate) fn cargo(root: &Path) -> Run {
+    if let Err(error) = claim(&target_dir(), root) {
+        eprintln!("warning: {}: {error}", target_dir().display());
+    }
     let mut run = Run::new("cargo").dir(root).env("CARGO_TARGET_DIR", target_dir());
     // What `cargo run` told this process about the package xtask must not reach build scripts.
     for (name, _) in std::env::vars_os() {
@@ -39,6 +43,34 @@ pub(crate) fn cargo(root: &Path) -> Run {
     run
 }
 
+/// Makes cargo compile the workspace's own crates anew where another clone built last. cargo (1.95) takes what was
+/// compiled from sources that are as old for its own, whatever directory they lay in; but tests have that directory
+/// in them, and the build script of `remora-agent` that of its object.
+fn claim(target: &Path, root: &Path) -> io::Result<()> {
+    let marker = target.join("built-from");
+    let root = root.as_os_str().as_encoded_bytes();
+    if std::fs::read(&marker).is_ok_and(|before| before == root) {
+        return Ok(());
+    }
+    for profile in ["release", "debug"] {
+        let entries = match std::fs::read_dir(target.join(profile).join(".fingerprint")) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("remora-") || name.starts_with("xtask-") {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+    }
+    std::fs::create_dir_all(target)?;
+    std::fs::write(marker, root)
+}
+
 /// The release binary.
 pub(crate) fn binary() -> PathBuf {
     target_dir().join("release/remora")
@@ -48,4 +80,32 @@ pub(crate) fn binary() -> PathBuf {
 pub(crate) fn build(root: &Path) -> Result<PathBuf> {
     cargo(root).args(["build", "--release", "--package", "remora"]).run()?;
     Ok(binary())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn another_clone_gets_nothing_of_the_workspace_from_the_cache() {
+        let target = std::env::temp_dir().join(format!("remora-claim-{}", std::process::id()));
+        let fingerprint = |name: &str| target.join("release/.fingerprint").join(name);
+        let fill = || {
+            for name in ["remora-agent-0123", "remora-45", "xtask-67", "arrow-89"] {
+                std::fs::create_dir_all(fingerprint(name)).unwrap();
+            }
+        };
+        let left = || {
+            ["remora-agent-0123", "remora-45", "xtask-67", "arrow-89"].map(|name| fingerprint(name).exists())
+        };
+        claim(&target, Path::new("/a/clone")).unwrap();
+        fill();
+        claim(&target, Path::new("/a/clone")).unwrap();
+        assert_eq!(left(), [true; 4]);
+        claim(&target, Path::new("/another")).unwrap();
+        assert_eq!(left(), [false, false, false, true]);
+        std::fs::remove_dir_all(&target).unwrap();
+    }
 }

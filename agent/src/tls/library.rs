@@ -309,8 +309,8 @@ fn not_read(code: &TlsCode) -> Option<String> {
         ),
         Kind::Rustls
             if !has(Function::RustlsBufferPlaintext)
-                || !has(Function::RustlsTakeReceivedPlaintext)
-                    && !(has(Function::RustlsDecryptIncoming) && has(Function::RustlsEncryptOutgoing)) =>
+                || !(has(Function::RustlsTakeReceivedPlaintext)
+                    || has(Function::RustlsDecryptIncoming) && has(Function::RustlsEncryptOutgoing)) =>
         {
             let stripped = code.points.is_empty();
             let why = if stripped { "the program was stripped of its symbols" } else { "they were inlined" };
