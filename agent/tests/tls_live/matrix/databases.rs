@@ -66,6 +66,21 @@ pub(super) fn postgresql(lab: &Lab, port: u16, watched: bool) -> Result<Command,
     Ok(command)
 }
 
+/// Waits until the server takes connections: it listens before it does. Asked at its own socket, which nobody
+/// captures.
+pub(super) fn postgresql_is_ready(lab: &Lab, port: u16) -> Result<(), String> {
+    let mut ask = Command::new(postgresql_program("pg_isready")?);
+    ask.arg("-q").arg("-h").arg(lab.path().join("postgresql")).args(["-p", &port.to_string()]);
+    let end = std::time::Instant::now() + super::lab::PATIENCE;
+    while !ask.status().map_err(|e| format!("{ask:?}: {e}"))?.success() {
+        if std::time::Instant::now() > end {
+            return Err("PostgreSQL takes no connections".to_owned());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    Ok(())
+}
+
 pub(super) fn mariadb(lab: &Lab, port: u16, watched: bool) -> Result<Command, String> {
     let dir = lab.path().join("mariadb");
     if !dir.exists() {

@@ -38,7 +38,11 @@ pub(super) fn start(lab: &Lab, cell: &Cell, port: u16, log: &Path, watched: bool
         Server::Mariadb => databases::mariadb(lab, port, watched)?,
         Server::Redis => databases::redis(lab, port, watched),
     };
-    Served::start(command, lab.path().join(format!("errors.{port}")))
+    let served = Served::start(command, lab.path().join(format!("errors.{port}")))?;
+    if cell.server == Server::Postgresql {
+        databases::postgresql_is_ready(lab, port)?;
+    }
+    Ok(served)
 }
 
 fn nginx(lab: &Lab, port: u16, watched: bool) -> Command {
