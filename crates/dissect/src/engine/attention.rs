@@ -20,7 +20,11 @@ pub(super) struct Listed {
 /// The flow in a slot, by its serial: the tenant of a slot may have changed since.
 pub(super) type Tenant = (u32, u64);
 
-/// Flows to look at, each list bounded by the flows there were in two looks.
+/// Entries of flows that are gone that a list may have beside those of flows that there are, whatever their number.
+const STALE: usize = 1 << 10;
+
+/// Flows to look at. Entries of flows that are gone stay until it would have been their turn, or until there are more
+/// of them than of the others: so a flood of short connections does not make the lists longer than the table.
 #[derive(Debug, Default)]
 pub(super) struct Attention {
     /// Their dissectors want to know the time.
@@ -45,6 +49,23 @@ impl Attention {
             let due = row.plus(interval).clamp(now.plus(SWEEP), now.plus(far(interval)));
             self.changed.push(Reverse((due, (slot, flow.serial))));
         }
+    }
+
+    /// True when most entries must be of flows that are gone, with `flows` in the table.
+    pub(super) fn is_crowded(&self, flows: usize) -> bool {
+        let most = flows.saturating_mul(2).saturating_add(STALE);
+        self.changed.len() > most || self.waiting.len() > most
+    }
+
+    /// Forgets those that are not there any more.
+    pub(super) fn prune(&mut self, is_there: impl Fn(Tenant) -> bool) {
+        self.waiting.retain(|tenant| is_there(*tenant));
+        self.changed.retain(|Reverse((_, tenant))| is_there(*tenant));
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.waiting.len() + self.changed.len()
     }
 
     /// Takes the list of those whose dissectors want to know the time. [`give_back`](Self::give_back) takes its
@@ -77,4 +98,39 @@ impl Attention {
 /// No row is due later than this, from now on.
 fn far(interval: Duration) -> Duration {
     interval.saturating_mul(2).max(SWEEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use remora_model::{Call, CaptureSource, FlowRow};
+
+    use super::*;
+    use crate::{Engine, FlowIds, Limits, Problem, Sink};
+
+    struct Nobody;
+
+    impl Sink for Nobody {
+        fn call(&mut self, _: &Call<'_>) {}
+        fn flow(&mut self, _: &FlowRow<'_>) {}
+        fn problem(&mut self, _: Problem, _: u64) {}
+    }
+
+    #[test]
+    fn a_flood_of_flows_does_not_make_the_lists_longer_than_the_table() {
+        let limits = Limits { flows: 16, ..Limits::default() };
+        let mut engine = Engine::new(limits, CaptureSource::File, FlowIds::new(1, 1));
+        let mut most = 0;
+        for port in 1..=20_000_u16 {
+            // IPv4, UDP from that port to 9 with four bytes.
+            let mut packet = vec![0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+            packet.extend(port.to_be_bytes());
+            packet.extend([0, 9, 0, 12, 0, 0, 1, 2, 3, 4]);
+            for _ in 0..2 {
+                engine.packet(Timestamp(1_000_000_000 + i64::from(port)), &packet, 32, &mut Nobody);
+            }
+            most = most.max(engine.attention.entries());
+        }
+        assert!(most > 16, "nothing was listed");
+        assert!(most <= 2 * (2 * 16 + STALE + 1), "{most}");
+    }
 }

@@ -223,6 +223,10 @@ impl Engine {
             let due = now.plus(Assembler::check_interval(&self.bounds()));
             self.waits.push_back((due, slot, serial));
         }
+        if self.attention.is_crowded(self.table.len()) {
+            let table = &self.table;
+            self.attention.prune(|(slot, serial)| table.get(slot).is_some_and(|f| f.serial == serial));
+        }
         if self.held() > self.limits.total_bytes {
             self.shed(slot, sink);
         }
